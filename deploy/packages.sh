@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs Debian packages that are not there yet: packages.sh build|test. `test` includes `build`.
+set -euo pipefail
+
+packages=(ca-certificates cmake g++ libabsl-dev libedit-dev libgrpc++-dev libicu-dev libprotobuf-dev
+  libspdlog-dev libssl-dev ninja-build pkg-config protobuf-compiler protobuf-compiler-grpc zlib1g-dev)
+if [[ ${1:-build} == test ]]; then
+  packages+=(clang expect libclang-rt-14-dev libgmock-dev libgtest-dev libsentencepiece-dev
+    python3-grpcio python3-protobuf shellcheck)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+    missing+=("$package")
+done
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+sudo=()
+if [[ $EUID -ne 0 ]]; then sudo=(sudo); fi
+echo "Installing ${#missing[@]} Debian packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${sudo[@]}" apt-get update -qq
+"${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

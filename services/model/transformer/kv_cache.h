@@ -1,0 +1,57 @@
+#ifndef LLAMA_SERVICES_MODEL_TRANSFORMER_KV_CACHE_H_
+#define LLAMA_SERVICES_MODEL_TRANSFORMER_KV_CACHE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "services/model/checkpoint/model_config.h"
+#include "services/model/tensor/tensor.h"
+
+namespace llama {
+
+// Positions per block of the paged KV cache.
+inline constexpr int64_t kKvBlockTokens = 16;
+
+// A number in [0, KvCache::blocks()).
+using KvBlock = uint32_t;
+
+// The memory of the keys and values, in blocks of kKvBlockTokens positions of all layers. Who owns
+// which block, and what it holds, is the engine's business. Pages are used when first written.
+// Not thread-safe; different blocks are independent.
+class KvCache {
+ public:
+  // Bytes of one block: 2 * n_layers * kKvBlockTokens * kv_dim * sizeof(type). `type`: kBf16, kF32.
+  static int64_t BlockBytes(const ModelConfig& config, DataType type);
+  // REQUIRES: blocks >= 1. Errors: RESOURCE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<KvCache>> Create(const ModelConfig& config, DataType type,
+                                                         int64_t blocks);
+  ~KvCache();
+  KvCache(const KvCache&) = delete;
+  KvCache& operator=(const KvCache&) = delete;
+
+  int64_t blocks() const { return blocks_; }
+  DataType type() const { return type_; }
+
+  // The keys (or values) of one layer, head and block: [kKvBlockTokens, head_dim].
+  void* Keys(KvBlock block, int64_t layer, int64_t kv_head);
+  void* Values(KvBlock block, int64_t layer, int64_t kv_head);
+  // Gives a block's memory back to the system; it reads as zeros then.
+  void Release(KvBlock block);
+
+ private:
+  KvCache() = default;
+
+  DataType type_ = DataType::kBf16;
+  int64_t blocks_ = 0;
+  size_t block_bytes_ = 0;
+  size_t head_bytes_ = 0;  // kKvBlockTokens * head_dim elements.
+  int64_t n_kv_heads_ = 0;
+  std::byte* memory_ =
+      nullptr;  // [blocks, n_layers, keys|values, n_kv_heads, kKvBlockTokens, head_dim]
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_MODEL_TRANSFORMER_KV_CACHE_H_
