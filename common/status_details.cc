@@ -23,12 +23,13 @@ absl::Status MakeStatus(absl::StatusCode code, absl::string_view reason, absl::s
   return status;
 }
 
-absl::Status FieldInvalid(absl::string_view field, absl::string_view description) {
+absl::Status FieldInvalid(absl::string_view field, absl::string_view description,
+                          absl::string_view reason) {
   google::rpc::BadRequest bad_request;
   auto* violation = bad_request.add_field_violations();
   violation->set_field(std::string(field));
   violation->set_description(std::string(description));
-  absl::Status status = MakeStatus(absl::StatusCode::kInvalidArgument, "FIELD_INVALID",
+  absl::Status status = MakeStatus(absl::StatusCode::kInvalidArgument, reason,
                                    absl::StrCat(field, ": ", description));
   SetDetail(bad_request, status);
   return status;

@@ -24,9 +24,10 @@ absl::Status MakeStatus(
     absl::StatusCode code, absl::string_view reason, absl::string_view message,
     std::initializer_list<std::pair<absl::string_view, std::string>> metadata = {});
 
-// INVALID_ARGUMENT (FIELD_INVALID) with a BadRequest. `field` is a path: "sampling.top_p",
-// "prompt.chat.messages[2].role".
-absl::Status FieldInvalid(absl::string_view field, absl::string_view description);
+// INVALID_ARGUMENT (FIELD_INVALID, or another reason) with a BadRequest. `field` is a path:
+// "sampling.top_p", "prompt.chat.messages[2].role".
+absl::Status FieldInvalid(absl::string_view field, absl::string_view description,
+                          absl::string_view reason = "FIELD_INVALID");
 
 // Tells clients when to try again.
 void SetRetryDelay(absl::Duration delay, absl::Status& status);

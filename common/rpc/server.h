@@ -18,6 +18,11 @@ struct ServerOptions {
   absl::Duration drain_timeout = absl::Seconds(30);
 };
 
+struct NamedService {
+  std::string name;  // "llama.v1.ModelService": what its health is asked by.
+  grpc::Service* service;
+};
+
 // A gRPC server with the parts that every program of this project has: the callback services given,
 // grpc.health.v1 (service "" is SERVING from the start, the services' full names once
 // SetReady(true)) with Watch, reflection v1alpha, limits (message 4 MiB, metadata 8 KiB, 100
@@ -28,7 +33,7 @@ class Server {
   // must outlive the server. Errors: UNAVAILABLE, naming the address that could not be bound;
   // INVALID_ARGUMENT for an address that cannot be parsed.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
-                                                       const std::vector<grpc::Service*>& services,
+                                                       const std::vector<NamedService>& services,
                                                        ServingGate& gate);
   // Drain() with no time, if it was not called.
   ~Server();

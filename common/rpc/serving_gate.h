@@ -28,13 +28,16 @@ class ServingGate {
     ServingGate* gate_;  // Null once moved from.
   };
 
+  // Loading, at 0 percent.
+  ServingGate();
+
   // Errors: UNAVAILABLE (LOADING, metadata `percent`, with RetryInfo; DRAINING), or the status
   // given to SetUnavailable().
   absl::StatusOr<Pass> Enter();
   // The same answer without entering.
   absl::Status Check() const;
 
-  // The gate starts as loading, at 0 percent. Draining is final: the others change nothing then.
+  // Draining is final: the others change nothing then.
   void SetLoading(int64_t percent);
   void SetServing();
   // For a service that needs others: why it cannot answer now.

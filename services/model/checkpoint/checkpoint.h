@@ -66,6 +66,13 @@ class Checkpoint {
   int64_t weight_bytes() const;     // Of weights(), in memory.
   // As ModelIdentity.digest in common.proto.
   const std::string& digest() const;
+
+  ~Checkpoint();
+
+ private:
+  struct Impl;
+  explicit Checkpoint(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
 };
 
 // What loading would need, from params.json and the files' sizes alone. Cheap.

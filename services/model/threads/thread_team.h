@@ -2,7 +2,6 @@
 #define LLAMA_SERVICES_MODEL_THREADS_THREAD_TEAM_H_
 
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -22,9 +21,17 @@ class ThreadTeam {
   // Calls work(0) … work(size() - 1) at the same time, work(0) on the calling thread, and returns
   // when all have returned. Everything written before is seen within, and everything written within
   // is seen after. Allocates nothing.
-  void Run(const std::function<void(size_t thread)>& work);
+  template <typename Work>
+  void Run(const Work& work) {
+    RunErased(
+        [](const void* erased, size_t thread) { (*static_cast<const Work*>(erased))(thread); },
+        &work);
+  }
 
  private:
+  using Function = void (*)(const void* work, size_t thread);
+  void RunErased(Function function, const void* work);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

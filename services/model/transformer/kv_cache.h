@@ -37,8 +37,6 @@ class KvCache {
   // The keys (or values) of one layer, head and block: [kKvBlockTokens, head_dim].
   void* Keys(KvBlock block, int64_t layer, int64_t kv_head);
   void* Values(KvBlock block, int64_t layer, int64_t kv_head);
-  // Gives a block's memory back to the system; it reads as zeros then.
-  void Release(KvBlock block);
 
  private:
   KvCache() = default;

@@ -1,0 +1,127 @@
+#include "common/program.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "absl/flags/commandlineflag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace llama {
+namespace {
+
+std::string ProgramName(const char* path) {
+  const std::string name = path;
+  return name.substr(name.rfind('/') + 1);
+}
+
+[[noreturn]] void ExitForUsage(absl::string_view program, absl::string_view problem) {
+  const std::string line = absl::StrCat(program, ": ", absl::Utf8SafeCHexEscape(problem), " (see ",
+                                        program, " --help)\n");
+  std::fputs(line.c_str(), stderr);
+  std::exit(kExitUsage);
+}
+
+bool IsAbseils(const absl::CommandLineFlag& flag) {
+  return absl::StrContains(flag.Filename(), "absl/flags");
+}
+
+[[noreturn]] void PrintHelp(absl::string_view program, absl::string_view purpose) {
+  std::string text = absl::StrCat(program, ": ", purpose, "\n\n");
+  std::vector<absl::CommandLineFlag*> flags;
+  for (const auto& [name, flag] : absl::GetAllFlags()) {
+    if (!IsAbseils(*flag) && !flag->IsRetired()) flags.push_back(flag);
+  }
+  std::sort(flags.begin(), flags.end(),
+            [](const auto* a, const auto* b) { return a->Name() < b->Name(); });
+  for (const absl::CommandLineFlag* const flag : flags) {
+    const bool is_text = flag->IsOfType<std::string>();
+    absl::StrAppend(&text, "  --", flag->Name(), "  (default: ", is_text ? "\"" : "",
+                    flag->DefaultValue(), is_text ? "\"" : "", ")\n      ", flag->Help(), "\n");
+  }
+  absl::StrAppend(&text,
+                  "  --flagfile=FILE\n      Read flags from a file, one a line.\n"
+                  "  --tryfromenv=NAME,...\n      Read these flags from FLAGS_name in the "
+                  "environment, where set.\n"
+                  "  --help, --version\n      Print this text, or the version, and exit.\n"
+                  "\nExit status: 0 success, 1 failure, 2 wrong usage.\n");
+  std::fputs(text.c_str(), stdout);
+  std::exit(std::fflush(stdout) == 0 ? 0 : kExitFailure);
+}
+
+// Abseil's parser ends the process with 1 where this project's answer is 2, so that what it would
+// refuse is looked for first. Flags set here are set to the same values again by abseil.
+void CheckFlags(int argc, char** argv, absl::string_view program) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view argument = argv[i];
+    if (!absl::StartsWith(argument, "-") || argument == "-" || argument == "--") {
+      ExitForUsage(program, absl::StrCat("unexpected argument ", argument));
+    }
+    absl::string_view name = absl::StripPrefix(argument, "-");
+    name = absl::StripPrefix(name, "-");
+    const size_t equals = name.find('=');
+    const absl::string_view key = name.substr(0, equals);
+    absl::CommandLineFlag* flag = absl::FindCommandLineFlag(key);
+    if (flag == nullptr && equals == absl::string_view::npos && absl::StartsWith(key, "no")) {
+      flag = absl::FindCommandLineFlag(key.substr(2));
+      if (flag != nullptr && flag->IsOfType<bool>()) continue;
+      flag = nullptr;
+    }
+    if (flag == nullptr) ExitForUsage(program, absl::StrCat("unknown flag --", key));
+    if (IsAbseils(*flag)) {
+      if (equals == absl::string_view::npos && !flag->IsOfType<bool>()) ++i;
+      continue;
+    }
+    absl::string_view value;
+    if (equals != absl::string_view::npos) {
+      value = name.substr(equals + 1);
+    } else if (flag->IsOfType<bool>()) {
+      continue;
+    } else if (++i < argc) {
+      value = argv[i];
+    } else {
+      ExitForUsage(program, absl::StrCat("flag --", key, " needs a value"));
+    }
+    std::string error;
+    if (!flag->ParseFrom(value, &error)) {
+      ExitForUsage(program, absl::StrCat("flag --", key, ": cannot read ", value, " as a value",
+                                         error.empty() ? "" : ": ", error));
+    }
+  }
+}
+
+}  // namespace
+
+absl::string_view ProgramVersion() { return LNB_VERSION; }
+
+void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
+  const std::string program = ProgramName(argv[0]);
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view argument = argv[i];
+    if (argument == "--help" || argument == "-help" || argument == "-h") {
+      PrintHelp(program, purpose);
+    }
+    if (argument == "--version" || argument == "-version") {
+      std::printf("%s %s\n", program.c_str(), std::string(ProgramVersion()).c_str());
+      std::exit(std::fflush(stdout) == 0 ? 0 : kExitFailure);
+    }
+  }
+  CheckFlags(argc, argv, program);
+  absl::ParseCommandLine(argc, argv);
+}
+
+int ReportFailure(absl::string_view program, const absl::Status& status) {
+  const std::string line =
+      absl::StrCat(program, ": ", absl::Utf8SafeCHexEscape(status.message()), "\n");
+  std::fputs(line.c_str(), stderr);
+  return absl::IsInvalidArgument(status) && absl::StartsWith(status.message(), "--") ? kExitUsage
+                                                                                     : kExitFailure;
+}
+
+}  // namespace llama

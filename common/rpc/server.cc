@@ -1,0 +1,145 @@
+#include "common/rpc/server.h"
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
+
+namespace llama {
+namespace {
+
+constexpr int kMaxMessageBytes = 4 << 20;
+constexpr int kMaxMetadataBytes = 8 << 10;
+constexpr int kMaxStreamsPerConnection = 100;
+
+void SetLimits(grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  // A second server on the same port must fail, not share it.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // A peer that vanished is noticed within 40 s; clients may ping as often as every 10 s.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 9'000);
+}
+
+// A completion queue that nothing is posted to, polled by a thread of its own. The callback API's
+// threads sleep for up to 100 ms after a second without events; this one is always in the poll and
+// notices a new call at once.
+class AlwaysPolling {
+ public:
+  explicit AlwaysPolling(grpc::ServerBuilder& builder) : queue_(builder.AddCompletionQueue()) {}
+  ~AlwaysPolling() {
+    queue_->Shutdown();
+    if (!thread_.joinable()) Drain();  // Never started: empty the queue here.
+  }
+  void Start() {
+    thread_ = std::jthread([this] { Drain(); });
+  }
+
+ private:
+  void Drain() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_->Next(&tag, &ok)) {
+    }
+  }
+
+  const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  std::jthread thread_;  // Joined before the queue goes.
+};
+
+}  // namespace
+
+class Server::Impl {
+ public:
+  Impl(const ServerOptions& options, ServingGate& gate)
+      : drain_timeout_(options.drain_timeout), gate_(gate) {}
+  ~Impl() { Drain(absl::ZeroDuration()); }
+
+  absl::Status Start(const std::string& listen, const std::vector<grpc::Service*>& services) {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    SetLimits(builder);
+    int port = 0;
+    builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+    for (grpc::Service* const service : services) builder.RegisterService(service);
+    polling_ = std::make_unique<AlwaysPolling>(builder);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port <= 0) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on ", listen,
+                       ": the port is in use, or the address is not this machine's"));
+    }
+    polling_->Start();
+    address_ = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
+    return absl::OkStatus();
+  }
+
+  // `names` are the services' full names.
+  void SetNames(std::vector<std::string> names) {
+    names_ = std::move(names);
+    SetReady(false);
+  }
+  void SetReady(bool ready) {
+    for (const std::string& name : names_) {
+      server_->GetHealthCheckService()->SetServingStatus(name, ready);
+    }
+  }
+
+  bool Drain(absl::Duration timeout) {
+    if (server_ == nullptr) return true;
+    server_->GetHealthCheckService()->SetServingStatus(false);
+    gate_.SetDraining();
+    const bool all_over = gate_.WaitUntilEmpty(absl::Now() + timeout);
+    // Cancels what is left, health watches included; returns when every call is over.
+    server_->Shutdown(absl::ToChronoTime(absl::Now()));
+    server_->Wait();
+    server_ = nullptr;
+    return all_over;
+  }
+
+  absl::Duration drain_timeout() const { return drain_timeout_; }
+  const std::string& address() const { return address_; }
+
+ private:
+  const absl::Duration drain_timeout_;
+  ServingGate& gate_;
+  std::vector<std::string> names_;
+  std::string address_;
+  std::unique_ptr<AlwaysPolling> polling_;  // Outlives the server.
+  std::unique_ptr<grpc::Server> server_;
+};
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      const std::vector<NamedService>& services,
+                                                      ServingGate& gate) {
+  if (options.listen.rfind(':') == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen: expected HOST:PORT, found ", options.listen));
+  }
+  auto impl = std::make_unique<Impl>(options, gate);
+  std::vector<grpc::Service*> handlers;
+  std::vector<std::string> names;
+  for (const NamedService& service : services) {
+    handlers.push_back(service.service);
+    names.push_back(service.name);
+  }
+  if (absl::Status status = impl->Start(options.listen, handlers); !status.ok()) return status;
+  impl->SetNames(std::move(names));
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+void Server::SetReady(bool ready) { impl_->SetReady(ready); }
+const std::string& Server::address() const { return impl_->address(); }
+bool Server::Drain() { return impl_->Drain(impl_->drain_timeout()); }
+
+}  // namespace llama

@@ -1,0 +1,163 @@
+#include "services/model/checkpoint/model_config.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "google/protobuf/util/json_util.h"
+#include "llama/files/params.pb.h"
+
+namespace llama {
+namespace {
+
+constexpr size_t kMaxJsonBytes = size_t{64} << 10;
+
+template <typename T>
+struct Limits {
+  const char* key;
+  T least;
+  T most;
+};
+
+// The ranges of every key. They keep all products of sizes within 63 bits.
+constexpr Limits<int64_t> kDim = {"dim", 1, 1 << 16};
+constexpr Limits<int64_t> kLayers = {"n_layers", 1, 1024};
+constexpr Limits<int64_t> kHeads = {"n_heads", 1, 1 << 12};
+constexpr Limits<int64_t> kKvHeads = {"n_kv_heads", 1, 1 << 12};
+constexpr Limits<int64_t> kVocabulary = {"vocab_size", 1, 1 << 20};
+constexpr Limits<int64_t> kMultipleOf = {"multiple_of", 1, 1 << 16};
+constexpr Limits<double> kMultiplier = {"ffn_dim_multiplier", 0.01, 100};
+constexpr Limits<double> kEpsilon = {"norm_eps", 1e-12, 0.1};
+constexpr Limits<double> kTheta = {"rope_theta", 1, 1e12};
+constexpr int64_t kMaxFfnHiddenDim = 1 << 19;
+
+template <typename T>
+absl::Status CheckRange(T value, const Limits<T>& limits) {
+  if (value >= limits.least && value <= limits.most) return absl::OkStatus();  // Not for a NaN.
+  return absl::InvalidArgumentError(absl::StrCat(limits.key, ": expected ", limits.least, " to ",
+                                                 limits.most, ", found ", value));
+}
+
+// protobuf's parser takes the last of two equal keys, and digs as deep as it is led. The file is
+// one flat object of numbers, so that a scan over its strings and brackets is enough to rule that
+// out.
+absl::Status CheckFlatAndUnique(absl::string_view json) {
+  absl::flat_hash_set<absl::string_view> keys;
+  int64_t depth = 0;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '[' || (c == '{' && ++depth > 1)) {
+      return absl::InvalidArgumentError("expected an object of numbers, found one within another");
+    }
+    if (c != '"') continue;
+    const size_t end = json.find_first_of("\"\\", i + 1);
+    if (end == absl::string_view::npos || json[end] == '\\') {
+      return absl::InvalidArgumentError("a string is not closed, or has an escape");
+    }
+    const absl::string_view text = json.substr(i + 1, end - i - 1);
+    i = end;
+    const size_t next = json.find_first_not_of(" \t\r\n", end + 1);
+    const bool is_key = next != absl::string_view::npos && json[next] == ':';
+    if (!is_key) {
+      return absl::InvalidArgumentError(absl::StrCat("expected numbers only, found the text \"",
+                                                     absl::Utf8SafeCHexEscape(text.substr(0, 64)),
+                                                     "\""));
+    }
+    if (!keys.insert(text).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(absl::Utf8SafeCHexEscape(text.substr(0, 64)), ": stands there twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<files::Params> ParseJson(absl::string_view json) {
+  if (json.size() > kMaxJsonBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("expected at most ", kMaxJsonBytes, " bytes, found ", json.size()));
+  }
+  RETURN_IF_ERROR(CheckFlatAndUnique(json));
+  files::Params params;
+  const auto parsed = google::protobuf::util::JsonStringToMessage(
+      google::protobuf::StringPiece(json.data(), json.size()), &params);
+  if (!parsed.ok()) {
+    const auto message = parsed.message();
+    return absl::InvalidArgumentError(absl::Utf8SafeCHexEscape(
+        absl::string_view(message.data(), std::min<size_t>(message.size(), 300))));
+  }
+  return params;
+}
+
+// As Meta's llama/model.py computes it, in its order of truncations.
+absl::StatusOr<int64_t> FfnHiddenDim(const ModelConfig& config) {
+  int64_t hidden = 2 * (4 * config.dim) / 3;
+  if (config.ffn_dim_multiplier.has_value()) {
+    hidden = static_cast<int64_t>(*config.ffn_dim_multiplier * static_cast<double>(hidden));
+  }
+  hidden = (hidden + config.multiple_of - 1) / config.multiple_of * config.multiple_of;
+  if (hidden < 1 || hidden > kMaxFfnHiddenDim) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "dim, multiple_of and ffn_dim_multiplier: expected a feed-forward size of 1 to ",
+        kMaxFfnHiddenDim, ", found ", hidden));
+  }
+  return hidden;
+}
+
+absl::StatusOr<ModelConfig> FromParams(const files::Params& params) {
+  for (const auto& [given, key] :
+       {std::pair(params.has_dim(), "dim"), std::pair(params.has_n_layers(), "n_layers"),
+        std::pair(params.has_n_heads(), "n_heads")}) {
+    if (!given) return absl::InvalidArgumentError(absl::StrCat(key, ": missing"));
+  }
+  ModelConfig config;
+  config.dim = params.dim();
+  config.n_layers = params.n_layers();
+  config.n_heads = params.n_heads();
+  config.n_kv_heads_given = params.has_n_kv_heads();
+  config.n_kv_heads = params.has_n_kv_heads() ? params.n_kv_heads() : params.n_heads();
+  config.vocab_size = params.has_vocab_size() ? params.vocab_size() : -1;
+  if (params.has_multiple_of()) config.multiple_of = params.multiple_of();
+  if (params.has_ffn_dim_multiplier()) config.ffn_dim_multiplier = params.ffn_dim_multiplier();
+  if (params.has_norm_eps()) config.norm_eps = params.norm_eps();
+  if (params.has_rope_theta()) config.rope_theta = params.rope_theta();
+
+  RETURN_IF_ERROR(CheckRange(config.dim, kDim));
+  RETURN_IF_ERROR(CheckRange(config.n_layers, kLayers));
+  RETURN_IF_ERROR(CheckRange(config.n_heads, kHeads));
+  RETURN_IF_ERROR(CheckRange(config.n_kv_heads, kKvHeads));
+  if (config.vocab_size != -1) RETURN_IF_ERROR(CheckRange(config.vocab_size, kVocabulary));
+  RETURN_IF_ERROR(CheckRange(config.multiple_of, kMultipleOf));
+  RETURN_IF_ERROR(CheckRange(config.ffn_dim_multiplier.value_or(1), kMultiplier));
+  RETURN_IF_ERROR(CheckRange(config.norm_eps, kEpsilon));
+  RETURN_IF_ERROR(CheckRange(config.rope_theta, kTheta));
+  if (config.dim % config.n_heads != 0 || config.dim / config.n_heads % 2 != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("n_heads: expected a divisor of dim ",
+                                                   config.dim, " with an even quotient, found ",
+                                                   config.n_heads));
+  }
+  if (config.n_heads % config.n_kv_heads != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("n_kv_heads: expected a divisor of n_heads ",
+                                                   config.n_heads, ", found ", config.n_kv_heads));
+  }
+  config.head_dim = config.dim / config.n_heads;
+  ASSIGN_OR_RETURN(config.ffn_hidden_dim, FfnHiddenDim(config));
+  return config;
+}
+
+}  // namespace
+
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json, absl::string_view name) {
+  const auto with_name = [name](const absl::Status& status) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": ", status.message()));
+  };
+  const absl::StatusOr<files::Params> params = ParseJson(json);
+  if (!params.ok()) return with_name(params.status());
+  absl::StatusOr<ModelConfig> config = FromParams(*params);
+  if (!config.ok()) return with_name(config.status());
+  return config;
+}
+
+}  // namespace llama

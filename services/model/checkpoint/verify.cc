@@ -1,0 +1,104 @@
+#include "services/model/checkpoint/verify.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "services/model/checkpoint/bytes.h"
+#include "services/model/checkpoint/parallel_for.h"
+
+namespace llama {
+namespace {
+
+constexpr size_t kPieceBytes = size_t{4} << 20;  // A multiple of every element's size.
+
+// Whether the exponent of any element is all ones: an infinity or a NaN.
+template <typename Bits>
+bool HasNonFinite(std::span<const std::byte> bytes, Bits exponent) {
+  bool found = false;
+  for (size_t at = 0; at + sizeof(Bits) <= bytes.size(); at += sizeof(Bits)) {
+    found |= (ReadNumber<Bits>(bytes, at) & exponent) == exponent;
+  }
+  return found;
+}
+
+bool HasNonFinite(std::span<const std::byte> bytes, DataType type) {
+  switch (type) {
+    case DataType::kBf16:
+      return HasNonFinite<uint16_t>(bytes, 0x7F80);
+    case DataType::kF16:
+      return HasNonFinite<uint16_t>(bytes, 0x7C00);
+    case DataType::kF32:
+      return HasNonFinite<uint32_t>(bytes, 0x7F800000);
+  }
+  return true;
+}
+
+struct CheckedPiece {
+  size_t entry = 0;
+  std::span<const std::byte> bytes;
+  std::optional<DataType> type;  // Of the weights in it; none in data.pkl and the like.
+  uint32_t crc32 = 0;
+  bool finite = true;
+};
+
+std::vector<CheckedPiece> CutIntoPieces(const TorchFile& file) {
+  std::vector<std::optional<DataType>> types(file.entries.size());
+  for (const StoredTensor& tensor : file.tensors) types[tensor.entry] = tensor.info.type;
+  std::vector<CheckedPiece> pieces;
+  for (size_t entry = 0; entry < file.entries.size(); ++entry) {
+    std::span<const std::byte> rest = file.entries[entry].data;
+    do {
+      const size_t size = std::min(rest.size(), kPieceBytes);
+      pieces.push_back({.entry = entry, .bytes = rest.first(size), .type = types[entry]});
+      rest = rest.subspan(size);
+    } while (!rest.empty());
+  }
+  return pieces;
+}
+
+}  // namespace
+
+absl::Status VerifyFile(const TorchFile& file, int threads,
+                        const std::function<void(int64_t)>& on_bytes) {
+  std::vector<CheckedPiece> pieces = CutIntoPieces(file);
+  ParallelFor(pieces.size(), threads, [&](size_t i) {
+    CheckedPiece& piece = pieces[i];
+    piece.crc32 = static_cast<uint32_t>(
+        crc32_z(0, reinterpret_cast<const Bytef*>(piece.bytes.data()), piece.bytes.size()));
+    piece.finite = !piece.type.has_value() || !HasNonFinite(piece.bytes, *piece.type);
+    on_bytes(static_cast<int64_t>(piece.bytes.size()));
+  });
+
+  size_t next = 0;
+  for (size_t i = 0; i < file.entries.size(); ++i) {
+    const ZipEntry& entry = file.entries[i];
+    uint32_t found = 0;
+    bool finite = true;
+    for (; next < pieces.size() && pieces[next].entry == i; ++next) {
+      found = static_cast<uint32_t>(crc32_combine(found, pieces[next].crc32,
+                                                  static_cast<z_off_t>(pieces[next].bytes.size())));
+      finite = finite && pieces[next].finite;
+    }
+    if (found != entry.crc32) {
+      return absl::DataLossError(
+          absl::StrFormat("%s: entry \"%s\": expected CRC-32 %08x, found %08x: the file is damaged",
+                          file.file.path(), entry.name, entry.crc32, found));
+    }
+    if (finite) continue;
+    for (const StoredTensor& tensor : file.tensors) {
+      if (tensor.entry != i) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(file.file.path(), ": tensor \"", absl::Utf8SafeCHexEscape(tensor.info.name),
+                       "\": expected finite weights, found NaN or infinity"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace llama

@@ -1,0 +1,279 @@
+#include "services/model/checkpoint/zip_reader.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/status_macros.h"
+#include "services/model/checkpoint/bytes.h"
+
+namespace llama {
+namespace {
+
+using Bytes = std::span<const std::byte>;
+
+constexpr uint32_t kLocalHeader = 0x04034b50;
+constexpr uint32_t kDirectoryHeader = 0x02014b50;
+constexpr uint32_t kEnd = 0x06054b50;
+constexpr uint32_t kEnd64 = 0x06064b50;
+constexpr uint32_t kEnd64Locator = 0x07064b50;
+
+constexpr size_t kLocalHeaderBytes = 30;
+constexpr size_t kDirectoryHeaderBytes = 46;
+constexpr size_t kEndBytes = 22;
+constexpr size_t kEnd64Bytes = 56;
+constexpr size_t kEnd64LocatorBytes = 20;
+
+constexpr uint32_t kIn64 = 0xFFFFFFFF;  // "See the zip64 field."
+constexpr uint16_t kDescriptorFlag = 0x8;
+constexpr uint16_t kUtf8Flag = 0x800;
+constexpr uint16_t kStored = 0;
+
+constexpr uint64_t kMaxEntries = 100'000;
+constexpr size_t kMaxNameBytes = 512;
+
+absl::Status Refuse(absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("zip: ", what));
+}
+
+absl::Status RefuseEntry(absl::string_view name, absl::string_view what) {
+  return Refuse(absl::StrCat("entry \"", absl::Utf8SafeCHexEscape(name), "\": ", what));
+}
+
+struct Directory {
+  uint64_t begin = 0;
+  uint64_t size = 0;
+  uint64_t entries = 0;
+};
+
+absl::StatusOr<Directory> FindDirectory(Bytes file) {
+  if (file.size() < kEndBytes) return Refuse("too short to be a zip file");
+  const size_t end = file.size() - kEndBytes;
+  if (ReadNumber<uint32_t>(file, end) != kEnd) {
+    return Refuse("no end record at the end of the file: truncated, or not a zip file");
+  }
+  if (ReadNumber<uint16_t>(file, end + 20) != 0) return Refuse("the end record has a comment");
+  if (ReadNumber<uint16_t>(file, end + 4) != 0 || ReadNumber<uint16_t>(file, end + 6) != 0) {
+    return Refuse("spread over several disks");
+  }
+  if (ReadNumber<uint16_t>(file, end + 8) != ReadNumber<uint16_t>(file, end + 10)) {
+    return Refuse("the end record gives two numbers of entries");
+  }
+  Directory directory = {.begin = ReadNumber<uint32_t>(file, end + 16),
+                         .size = ReadNumber<uint32_t>(file, end + 12),
+                         .entries = ReadNumber<uint16_t>(file, end + 10)};
+  size_t directory_end = end;
+  if (end >= kEnd64LocatorBytes &&
+      ReadNumber<uint32_t>(file, end - kEnd64LocatorBytes) == kEnd64Locator) {
+    const size_t locator = end - kEnd64LocatorBytes;
+    const auto end64 = ReadNumber<uint64_t>(file, locator + 8);
+    if (locator < kEnd64Bytes || end64 != locator - kEnd64Bytes ||
+        ReadNumber<uint32_t>(file, end64) != kEnd64 ||
+        ReadNumber<uint64_t>(file, end64 + 4) != kEnd64Bytes - 12) {
+      return Refuse("the zip64 end record is not where its locator says");
+    }
+    const Directory directory64 = {.begin = ReadNumber<uint64_t>(file, end64 + 48),
+                                   .size = ReadNumber<uint64_t>(file, end64 + 40),
+                                   .entries = ReadNumber<uint64_t>(file, end64 + 32)};
+    if (ReadNumber<uint64_t>(file, end64 + 24) != directory64.entries ||
+        ReadNumber<uint32_t>(file, end64 + 16) != 0 ||
+        ReadNumber<uint32_t>(file, end64 + 20) != 0) {
+      return Refuse("spread over several disks");
+    }
+    const auto agrees = [](uint64_t small, uint64_t in64, uint64_t large) {
+      return small == in64 || small == large;
+    };
+    if (!agrees(directory.begin, kIn64, directory64.begin) ||
+        !agrees(directory.size, kIn64, directory64.size) ||
+        !agrees(directory.entries, 0xFFFF, directory64.entries)) {
+      return Refuse("the two end records disagree");
+    }
+    directory = directory64;
+    directory_end = end64;
+  }
+  if (directory.size > directory_end || directory.begin != directory_end - directory.size) {
+    return Refuse("the directory does not end where the end record begins");
+  }
+  if (directory.entries > kMaxEntries) {
+    return Refuse(
+        absl::StrCat("expected at most ", kMaxEntries, " entries, found ", directory.entries));
+  }
+  return directory;
+}
+
+absl::Status CheckName(absl::string_view name) {
+  if (name.empty() || name.size() > kMaxNameBytes) {
+    return RefuseEntry(name.substr(0, 64), absl::StrCat("expected a name of 1 to ", kMaxNameBytes,
+                                                        " bytes, found ", name.size()));
+  }
+  for (const char c : name) {
+    if (c < 0x20 || c > 0x7E || c == '\\' || c == ':') {
+      return RefuseEntry(name, "its name has a character that is not allowed");
+    }
+  }
+  if (absl::StartsWith(name, "/") || absl::EndsWith(name, "/") ||
+      absl::StrContains(absl::StrCat("/", name, "/"), "/../") ||
+      absl::StrContains(absl::StrCat("/", name, "/"), "/./") || absl::StrContains(name, "//")) {
+    return RefuseEntry(name, "its name is not a plain relative path of a file");
+  }
+  return absl::OkStatus();
+}
+
+// The zip64 field (id 1) of an extra area; empty if there is none.
+absl::StatusOr<Bytes> FindZip64(Bytes extra, absl::string_view name) {
+  Bytes found;
+  while (!extra.empty()) {
+    // Padding up to three bytes is common.
+    if (extra.size() < 4) break;
+    const auto id = ReadNumber<uint16_t>(extra, 0);
+    const size_t size = ReadNumber<uint16_t>(extra, 2);
+    if (size > extra.size() - 4) return RefuseEntry(name, "its extra fields are damaged");
+    if (id == 1) {
+      if (!found.empty()) return RefuseEntry(name, "has two zip64 fields");
+      found = extra.subspan(4, size);
+    }
+    extra = extra.subspan(4 + size);
+  }
+  return found;
+}
+
+// What a directory or local header says of an entry.
+struct Header {
+  uint16_t flags = 0;
+  uint16_t method = 0;
+  uint32_t crc32 = 0;
+  uint64_t compressed = 0;
+  uint64_t uncompressed = 0;
+  uint64_t local_header = 0;  // Only in the directory.
+};
+
+// Replaces the numbers that are marked as being in the zip64 field, in the order of the format.
+absl::Status Resolve64(Bytes zip64, absl::string_view name, Header& header, bool with_offset) {
+  size_t at = 0;
+  for (uint64_t* const number : {&header.uncompressed, &header.compressed, &header.local_header}) {
+    if (number == &header.local_header && !with_offset) break;
+    if (*number != kIn64) continue;
+    if (zip64.size() < at + 8) return RefuseEntry(name, "its zip64 field is too short");
+    *number = ReadNumber<uint64_t>(zip64, at);
+    at += 8;
+  }
+  return absl::OkStatus();
+}
+
+// Where an entry lies: from its local header to the end of its data.
+struct Extent {
+  uint64_t begin;
+  uint64_t end;
+  size_t entry;
+};
+
+// Checks the local header against the directory's, and sets the entry's data.
+absl::StatusOr<Extent> ReadLocalHeader(Bytes file, uint64_t limit, const Header& header,
+                                       ZipEntry& entry) {
+  const uint64_t at = header.local_header;
+  if (at > limit || limit - at < kLocalHeaderBytes ||
+      ReadNumber<uint32_t>(file, at) != kLocalHeader) {
+    return RefuseEntry(entry.name, "its local header is not where the directory says");
+  }
+  const uint64_t name_size = ReadNumber<uint16_t>(file, at + 26);
+  const uint64_t extra_size = ReadNumber<uint16_t>(file, at + 28);
+  const uint64_t data = at + kLocalHeaderBytes + name_size + extra_size;
+  if (data > limit || header.uncompressed > limit - data) {
+    return RefuseEntry(entry.name,
+                       absl::StrCat("its ", header.uncompressed,
+                                    " bytes of data reach past the directory or the end "
+                                    "of the file"));
+  }
+  if (AsText(file.subspan(at + kLocalHeaderBytes, name_size)) != entry.name) {
+    return RefuseEntry(entry.name, "its local header has another name");
+  }
+  Header local = {.flags = ReadNumber<uint16_t>(file, at + 6),
+                  .method = ReadNumber<uint16_t>(file, at + 8),
+                  .crc32 = ReadNumber<uint32_t>(file, at + 14),
+                  .compressed = ReadNumber<uint32_t>(file, at + 18),
+                  .uncompressed = ReadNumber<uint32_t>(file, at + 22)};
+  ASSIGN_OR_RETURN(
+      const Bytes zip64,
+      FindZip64(file.subspan(at + kLocalHeaderBytes + name_size, extra_size), entry.name));
+  if (local.uncompressed == kIn64 || local.compressed == kIn64) {
+    RETURN_IF_ERROR(Resolve64(zip64, entry.name, local, false));
+  }
+  if (local.flags != header.flags || local.method != header.method) {
+    return RefuseEntry(entry.name,
+                       "its local header and the directory disagree on how it is stored");
+  }
+  // With a descriptor behind the data, a local header may leave its numbers 0.
+  const bool left_out = (header.flags & kDescriptorFlag) != 0 && local.crc32 == 0 &&
+                        local.compressed == 0 && local.uncompressed == 0;
+  if (!left_out && (local.crc32 != header.crc32 || local.compressed != header.compressed ||
+                    local.uncompressed != header.uncompressed)) {
+    return RefuseEntry(entry.name, "its local header and the directory disagree on size or CRC");
+  }
+  entry.data = file.subspan(data, header.uncompressed);
+  return Extent{at, data + header.uncompressed, 0};
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<ZipEntry>> ReadZip(std::span<const std::byte> file) {
+  ASSIGN_OR_RETURN(const Directory directory, FindDirectory(file));
+  std::vector<ZipEntry> entries;
+  std::vector<Extent> extents;
+  absl::flat_hash_map<std::string, size_t> names;
+  const uint64_t end = directory.begin + directory.size;
+  uint64_t at = directory.begin;
+  for (uint64_t i = 0; i < directory.entries; ++i) {
+    if (end - at < kDirectoryHeaderBytes || ReadNumber<uint32_t>(file, at) != kDirectoryHeader) {
+      return Refuse(absl::StrCat("expected ", directory.entries, " directory entries, found ", i));
+    }
+    const uint64_t name_size = ReadNumber<uint16_t>(file, at + 28);
+    const uint64_t extra_size = ReadNumber<uint16_t>(file, at + 30);
+    const uint64_t comment_size = ReadNumber<uint16_t>(file, at + 32);
+    const uint64_t size = kDirectoryHeaderBytes + name_size + extra_size + comment_size;
+    if (end - at < size) return Refuse(absl::StrCat("directory entry ", i, " is cut short"));
+    ZipEntry entry;
+    entry.name = std::string(AsText(file.subspan(at + kDirectoryHeaderBytes, name_size)));
+    RETURN_IF_ERROR(CheckName(entry.name));
+    if (!names.emplace(entry.name, i).second) return RefuseEntry(entry.name, "stands there twice");
+    Header header = {.flags = ReadNumber<uint16_t>(file, at + 8),
+                     .method = ReadNumber<uint16_t>(file, at + 10),
+                     .crc32 = ReadNumber<uint32_t>(file, at + 16),
+                     .compressed = ReadNumber<uint32_t>(file, at + 20),
+                     .uncompressed = ReadNumber<uint32_t>(file, at + 24),
+                     .local_header = ReadNumber<uint32_t>(file, at + 42)};
+    ASSIGN_OR_RETURN(
+        const Bytes zip64,
+        FindZip64(file.subspan(at + kDirectoryHeaderBytes + name_size, extra_size), entry.name));
+    RETURN_IF_ERROR(Resolve64(zip64, entry.name, header, true));
+    if (header.method != kStored || header.compressed != header.uncompressed) {
+      return RefuseEntry(entry.name, absl::StrCat("expected stored data, found compression method ",
+                                                  header.method));
+    }
+    if ((header.flags & ~(kDescriptorFlag | kUtf8Flag)) != 0) {
+      return RefuseEntry(entry.name, absl::StrCat("expected no flags but 0x8 and 0x800, found 0x",
+                                                  absl::Hex(header.flags)));
+    }
+    ASSIGN_OR_RETURN(Extent extent, ReadLocalHeader(file, directory.begin, header, entry));
+    entry.crc32 = header.crc32;
+    extent.entry = entries.size();
+    extents.push_back(extent);
+    entries.push_back(std::move(entry));
+    at += size;
+  }
+  if (at != end) return Refuse("the directory has more bytes than its entries");
+  std::sort(extents.begin(), extents.end(),
+            [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
+  for (size_t i = 1; i < extents.size(); ++i) {
+    if (extents[i].begin < extents[i - 1].end) {
+      return RefuseEntry(entries[extents[i].entry].name,
+                         absl::StrCat("overlaps \"", entries[extents[i - 1].entry].name, "\""));
+    }
+  }
+  return entries;
+}
+
+}  // namespace llama

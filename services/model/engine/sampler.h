@@ -1,0 +1,44 @@
+#ifndef LLAMA_SERVICES_MODEL_ENGINE_SAMPLER_H_
+#define LLAMA_SERVICES_MODEL_ENGINE_SAMPLER_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "services/model/engine/request.h"
+
+namespace llama {
+
+struct DrawContext {
+  std::span<const TokenId> tokens;     // Prompt and reply so far.
+  std::span<const TokenId> forbidden;  // Not to be drawn.
+  uint64_t seed = 0;                   // Of this request; unused at temperature 0.
+};
+
+// Draws next tokens as SamplingOptions in common.proto says. The draw depends on the logits, the
+// options, the seed and the number of tokens so far: on nothing else. Reuses its buffers; used by
+// one thread at a time.
+class Sampler {
+ public:
+  // REQUIRES: finite logits, more of them than are forbidden; options in range.
+  TokenId Draw(std::span<const float> logits, const SamplingOptions& options,
+               const DrawContext& context);
+
+ private:
+  struct Choice {
+    float logit;  // After the temperature.
+    TokenId id;
+  };
+
+  void Adjust(std::span<const float> logits, const SamplingOptions& options,
+              const DrawContext& context);
+  void Keep(const SamplingOptions& options);
+
+  std::vector<float> logits_;    // Adjusted.
+  std::vector<int64_t> counts_;  // Occurrences of each token within the penalty window.
+  std::vector<Choice> choices_;
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_MODEL_ENGINE_SAMPLER_H_

@@ -1,0 +1,209 @@
+#include "services/model/engine/sequence.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/status_details.h"
+#include "services/model/engine/logprobs.h"
+
+namespace llama {
+namespace {
+
+constexpr absl::Duration kProgressInterval = absl::Seconds(1);
+
+bool Contains(const std::vector<TokenId>& ids, TokenId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+Sequence::Sequence(GenerateRequest request, const ReplyLimit& limit, uint64_t seed,
+                   std::shared_ptr<EventSink> sink)
+    : request_(std::move(request)),
+      sink_(std::move(sink)),
+      limit_(limit),
+      seed_(seed),
+      tokens_(std::get<GenerateRequest>(request_).prompt),
+      prompt_tokens_(static_cast<int64_t>(tokens_.size())) {
+  const auto& generate = std::get<GenerateRequest>(request_);
+  schedule.length = prompt_tokens_;
+  schedule.next_logits = prompt_tokens_ - 1;
+  if (!generate.prompt_tokens) return;
+  if (generate.top_candidates.has_value()) {
+    schedule.next_logits = 0;
+    prompt_reports_.push_back({.id = tokens_[0], .logprob = {}, .rank = {}, .candidates = {}});
+  } else {
+    for (const TokenId id : tokens_) {
+      prompt_reports_.push_back({.id = id, .logprob = {}, .rank = {}, .candidates = {}});
+    }
+  }
+}
+
+Sequence::Sequence(ScoreRequest request, std::shared_ptr<EventSink> sink)
+    : request_(std::move(request)),
+      sink_(std::move(sink)),
+      limit_(),
+      seed_(0),
+      tokens_(std::get<ScoreRequest>(request_).tokens),
+      prompt_tokens_(static_cast<int64_t>(tokens_.size())) {
+  schedule.length = prompt_tokens_;
+  schedule.next_logits = std::get<ScoreRequest>(request_).from_position;
+}
+
+absl::Time Sequence::expiry() const {
+  if (is_score()) return std::get<ScoreRequest>(request_).deadline;
+  const auto& generate = std::get<GenerateRequest>(request_);
+  return std::min(generate.deadline, generate.received + generate.stopping.time_limit.value_or(
+                                                             absl::InfiniteDuration()));
+}
+
+bool Sequence::Check(absl::Time now, int64_t queue_position) {
+  schedule.paused = !sink_->writable();
+  if (sink_->cancelled()) {
+    Abort(absl::CancelledError("the call was cancelled"));
+    return true;
+  }
+  if (now >= expiry()) {
+    if (!is_score() && now < std::get<GenerateRequest>(request_).deadline) {
+      Finish(FinishReason::kTimeLimit, std::nullopt, now);
+    } else {
+      Abort(absl::DeadlineExceededError("the call's deadline passed"));
+    }
+    return true;
+  }
+  if (!is_score() && std::get<GenerateRequest>(request_).progress &&
+      first_token_ == absl::InfiniteFuture() && now - last_progress_ >= kProgressInterval) {
+    ReportProgress(now, queue_position);
+  }
+  return false;
+}
+
+void Sequence::ReportProgress(absl::Time now, int64_t queue_position) {
+  last_progress_ = now;
+  if (schedule.running) {
+    sink_->Write(PrefillEvent{schedule.computed, schedule.length});
+  } else {
+    sink_->Write(QueuedEvent{queue_position});
+  }
+}
+
+void Sequence::Started(absl::Time now) { started_ = std::min(started_, now); }
+
+bool Sequence::TakeLogits(int64_t position, std::span<const float> logits, Sampler& sampler,
+                          absl::Time now) {
+  if (!AllFinite(logits)) {
+    Abort(MakeStatus(absl::StatusCode::kInternal, "NON_FINITE_LOGITS",
+                     "the weights produced logits that are no finite numbers"));
+    return true;
+  }
+  schedule.next_logits = position + 1;
+  if (is_score()) {
+    Score(position, logits);
+    if (schedule.next_logits < schedule.length) return false;
+    sink_->Finish(absl::OkStatus());
+    return true;
+  }
+  if (schedule.next_logits <
+      schedule.length) {  // Within the prompt: what it makes of the next token.
+    prompt_reports_.push_back(ReportToken(logits, tokens_[static_cast<size_t>(position) + 1],
+                                          *std::get<GenerateRequest>(request_).top_candidates));
+    return false;
+  }
+  return Draw(logits, sampler, now);
+}
+
+void Sequence::Score(int64_t position, std::span<const float> logits) {
+  const auto& request = std::get<ScoreRequest>(request_);
+  PositionScore score = {.position = position,
+                         .next_logprob = {},
+                         .log_sum_exp = LogSumExp(logits),
+                         .top = {},
+                         .requested = {}};
+  if (position + 1 < schedule.length) {
+    score.next_logprob = logits[tokens_[static_cast<size_t>(position) + 1]] - score.log_sum_exp;
+  }
+  score.top = TopCandidates(logits, score.log_sum_exp, request.top_candidates);
+  for (const TokenId id : request.candidates) {
+    score.requested.push_back({id, logits[id] - score.log_sum_exp});
+  }
+  sink_->Write(std::move(score));
+}
+
+bool Sequence::Draw(std::span<const float> logits, Sampler& sampler, absl::Time now) {
+  const auto& request = std::get<GenerateRequest>(request_);
+  const StoppingOptions& stopping = request.stopping;
+  if (!prompt_reports_.empty()) sink_->Write(PromptEvent{std::exchange(prompt_reports_, {})});
+
+  const int64_t drawn = schedule.length - prompt_tokens_;
+  std::vector<TokenId> ending = stopping.stop_token_ids;
+  if (!stopping.ignore_eos) {
+    ending.insert(ending.end(), stopping.eos_token_ids.begin(), stopping.eos_token_ids.end());
+  }
+  const bool may_end = drawn >= stopping.min_tokens || ending.size() >= logits.size();
+  const TokenId id = sampler.Draw(
+      logits, request.sampling,
+      {.tokens = tokens_,
+       .forbidden = may_end ? std::span<const TokenId>() : std::span<const TokenId>(ending),
+       .seed = seed_});
+  if (first_token_ == absl::InfiniteFuture()) first_token_ = now;
+  last_gap_ = last_token_ == absl::InfiniteFuture() ? absl::ZeroDuration() : now - last_token_;
+  last_token_ = now;
+
+  if (!stopping.ignore_eos && Contains(stopping.eos_token_ids, id)) {
+    Finish(FinishReason::kEos, id, now);
+    return true;
+  }
+  if (Contains(stopping.stop_token_ids, id)) {
+    Finish(FinishReason::kStopToken, id, now);
+    return true;
+  }
+  if (request.top_candidates.has_value()) {
+    pending_.push_back(ReportToken(logits, id, *request.top_candidates));
+  } else {
+    pending_.push_back({.id = id, .logprob = {}, .rank = {}, .candidates = {}});
+  }
+  tokens_.push_back(id);
+  ++schedule.length;
+  if (drawn + 1 < limit_.max_tokens) return false;
+  Finish(limit_.reason, std::nullopt, now);
+  return true;
+}
+
+void Sequence::Flush() {
+  if (!pending_.empty()) sink_->Write(TokensEvent{std::exchange(pending_, {})});
+}
+
+void Sequence::Abort(const absl::Status& status) { sink_->Finish(status); }
+
+void Sequence::Finish(FinishReason reason, std::optional<TokenId> stop_token, absl::Time now) {
+  Flush();
+  sink_->Write(FinishedEvent{.reason = reason,
+                             .stop_token = stop_token,
+                             .prompt_tokens = prompt_tokens_,
+                             .cached_prompt_tokens = 0,
+                             .completion_tokens = schedule.length - prompt_tokens_,
+                             .timings = MeasureTimings(now)});
+  sink_->Finish(absl::OkStatus());
+}
+
+Timings Sequence::MeasureTimings(absl::Time now) const {
+  const absl::Time received = std::get<GenerateRequest>(request_).received;
+  Timings timings;
+  timings.total = now - received;
+  timings.queue = std::min(started_, now) - received;
+  if (started_ == absl::InfiniteFuture()) return timings;
+  timings.prefill = std::min(first_token_, now) - started_;
+  if (first_token_ == absl::InfiniteFuture()) return timings;
+  timings.time_to_first_token = first_token_ - received;
+  timings.decode = last_token_ - first_token_;
+  const auto rate = [](int64_t tokens, absl::Duration time) {
+    return time > absl::ZeroDuration() ? static_cast<double>(tokens) / absl::ToDoubleSeconds(time)
+                                       : 0;
+  };
+  timings.prefill_tokens_per_second = rate(prompt_tokens_, timings.prefill);
+  timings.decode_tokens_per_second =
+      rate(std::max<int64_t>(schedule.length - prompt_tokens_ - 1, 0), timings.decode);
+  return timings;
+}
+
+}  // namespace llama

@@ -1,0 +1,79 @@
+#ifndef LLAMA_SERVICES_MODEL_ENGINE_SEQUENCE_H_
+#define LLAMA_SERVICES_MODEL_ENGINE_SEQUENCE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "services/model/engine/request.h"
+#include "services/model/engine/request_validation.h"
+#include "services/model/engine/sampler.h"
+#include "services/model/engine/scheduler.h"
+
+namespace llama {
+
+// A request on its way through the engine: its tokens, what it still wants to know of the logits,
+// and how it ends. Writes its events to its sink. Used by the engine's thread.
+class Sequence {
+ public:
+  // The requests must have been checked. `seed` is the one in use.
+  Sequence(GenerateRequest request, const ReplyLimit& limit, uint64_t seed,
+           std::shared_ptr<EventSink> sink);
+  Sequence(ScoreRequest request, std::shared_ptr<EventSink> sink);
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
+
+  Schedulable schedule;
+
+  std::span<const TokenId> tokens() const { return tokens_; }
+  int64_t prompt_tokens() const { return prompt_tokens_; }
+  // The next time at which Check() would end it.
+  absl::Time expiry() const;
+
+  // Looks at the sink and the clock; tells of progress, if asked to. True if the sequence is over.
+  bool Check(absl::Time now, int64_t queue_position);
+  // The batch has begun to hold it.
+  void Started(absl::Time now);
+  // Takes the logits after tokens()[position], which must be schedule.next_logits: reports, scores
+  // or draws. True if the sequence is over.
+  bool TakeLogits(int64_t position, std::span<const float> logits, Sampler& sampler,
+                  absl::Time now);
+  // Writes what was drawn since. After each batch; not needed for a sequence that is over.
+  void Flush();
+  // Ends it from outside.
+  void Abort(const absl::Status& status);
+
+  // The time since the token before the last, if TakeLogits() drew one that was not the first.
+  absl::Duration last_gap() const { return last_gap_; }
+
+ private:
+  bool is_score() const { return std::holds_alternative<ScoreRequest>(request_); }
+  void Score(int64_t position, std::span<const float> logits);
+  bool Draw(std::span<const float> logits, Sampler& sampler, absl::Time now);
+  void ReportProgress(absl::Time now, int64_t queue_position);
+  void Finish(FinishReason reason, std::optional<TokenId> stop_token, absl::Time now);
+  Timings MeasureTimings(absl::Time now) const;
+
+  const std::variant<GenerateRequest, ScoreRequest> request_;
+  const std::shared_ptr<EventSink> sink_;
+  const ReplyLimit limit_;
+  const uint64_t seed_;
+  std::vector<TokenId> tokens_;
+  const int64_t prompt_tokens_;
+
+  std::vector<TokenReport> prompt_reports_;
+  std::vector<TokenReport> pending_;  // Drawn, not yet written.
+  absl::Time started_ = absl::InfiniteFuture();
+  absl::Time first_token_ = absl::InfiniteFuture();
+  absl::Time last_token_ = absl::InfiniteFuture();
+  absl::Time last_progress_ = absl::InfinitePast();
+  absl::Duration last_gap_;
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_MODEL_ENGINE_SEQUENCE_H_

@@ -1,0 +1,356 @@
+#include "services/model/model_service.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "common/rpc/server_stream.h"
+#include "common/rpc/unary.h"
+#include "common/status_details.h"
+#include "common/status_macros.h"
+
+namespace llama {
+namespace {
+
+void ToProto(absl::Duration duration, google::protobuf::Duration& out) {
+  absl::Duration rest;
+  out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
+  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+}
+
+absl::Duration FromProto(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+v1::FinishReason ToProto(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kEos:
+      return v1::FINISH_REASON_EOS;
+    case FinishReason::kStopToken:
+      return v1::FINISH_REASON_STOP_TOKEN;
+    case FinishReason::kMaxTokens:
+      return v1::FINISH_REASON_MAX_TOKENS;
+    case FinishReason::kContextLength:
+      return v1::FINISH_REASON_CONTEXT_LENGTH;
+    case FinishReason::kTimeLimit:
+      return v1::FINISH_REASON_TIME_LIMIT;
+  }
+  return v1::FINISH_REASON_UNSPECIFIED;
+}
+
+v1::DataType ToProto(DataType type) {
+  switch (type) {
+    case DataType::kBf16:
+      return v1::DATA_TYPE_BF16;
+    case DataType::kF16:
+      return v1::DATA_TYPE_F16;
+    case DataType::kF32:
+      return v1::DATA_TYPE_F32;
+  }
+  return v1::DATA_TYPE_UNSPECIFIED;
+}
+
+void ToProto(const Candidate& candidate, v1::Candidate& out) {
+  out.set_id(candidate.id);
+  out.set_logprob(candidate.logprob);
+}
+
+void ToProto(const std::vector<TokenReport>& tokens,
+             google::protobuf::RepeatedPtrField<v1::Token>& out) {
+  for (const TokenReport& report : tokens) {
+    v1::Token& token = *out.Add();
+    token.set_id(report.id);
+    if (report.logprob.has_value()) token.set_logprob(*report.logprob);
+    if (report.rank.has_value()) token.set_rank(*report.rank);
+    for (const Candidate& candidate : report.candidates)
+      ToProto(candidate, *token.add_candidates());
+  }
+}
+
+void ToProto(const Timings& timings, v1::Timings& out) {
+  ToProto(timings.queue, *out.mutable_queue());
+  ToProto(timings.prefill, *out.mutable_prefill());
+  ToProto(timings.time_to_first_token, *out.mutable_time_to_first_token());
+  ToProto(timings.decode, *out.mutable_decode());
+  ToProto(timings.total, *out.mutable_total());
+  out.set_prefill_tokens_per_second(timings.prefill_tokens_per_second);
+  out.set_decode_tokens_per_second(timings.decode_tokens_per_second);
+}
+
+SamplingOptions FromProto(const v1::SamplingOptions& in) {
+  SamplingOptions out;
+  if (in.has_temperature()) out.temperature = in.temperature();
+  if (in.has_top_k()) out.top_k = in.top_k();
+  if (in.has_top_p()) out.top_p = in.top_p();
+  if (in.has_min_p()) out.min_p = in.min_p();
+  if (in.has_seed()) out.seed = in.seed();
+  if (in.has_repetition_penalty()) out.repetition_penalty = in.repetition_penalty();
+  if (in.has_presence_penalty()) out.presence_penalty = in.presence_penalty();
+  if (in.has_frequency_penalty()) out.frequency_penalty = in.frequency_penalty();
+  if (in.has_penalty_window()) out.penalty_window = in.penalty_window();
+  out.logit_bias.insert(in.logit_bias().begin(), in.logit_bias().end());
+  return out;
+}
+
+absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,
+                                          absl::Time deadline) {
+  if (in.stopping().stop_sequences_size() > 0) {
+    return FieldInvalid("stopping.stop_sequences", "expected none: they are the gateway's");
+  }
+  GenerateRequest out;
+  out.deadline = deadline;
+  out.prompt.assign(in.prompt_token_ids().begin(), in.prompt_token_ids().end());
+  out.sampling = FromProto(in.sampling());
+  const v1::StoppingOptions& stopping = in.stopping();
+  if (stopping.has_max_tokens()) out.stopping.max_tokens = stopping.max_tokens();
+  if (stopping.has_max_total_tokens()) out.stopping.max_total_tokens = stopping.max_total_tokens();
+  if (stopping.has_min_tokens()) out.stopping.min_tokens = stopping.min_tokens();
+  out.stopping.stop_token_ids.assign(stopping.stop_token_ids().begin(),
+                                     stopping.stop_token_ids().end());
+  out.stopping.eos_token_ids.assign(in.eos_token_ids().begin(), in.eos_token_ids().end());
+  out.stopping.ignore_eos = stopping.ignore_eos();
+  if (stopping.has_time_limit()) out.stopping.time_limit = FromProto(stopping.time_limit());
+  if (in.output().has_top_candidates()) out.top_candidates = in.output().top_candidates();
+  out.prompt_tokens = in.output().prompt();
+  out.progress = in.output().progress();
+  out.cache_salt = in.cache_salt();
+  return out;
+}
+
+ScoreRequest FromProto(const v1::ScoreRequest& in, absl::Time deadline) {
+  return {.tokens = {in.token_ids().begin(), in.token_ids().end()},
+          .from_position = in.from_position(),
+          .top_candidates = in.top_candidates(),
+          .candidates = {in.candidate_token_ids().begin(), in.candidate_token_ids().end()},
+          .deadline = deadline};
+}
+
+v1::ModelIdentity Identity(const ServedModel& model) {
+  v1::ModelIdentity identity;
+  identity.set_name(model.name());
+  identity.set_digest(model.checkpoint().digest());
+  identity.set_tokenizer_digest(model.tokenizer_digest());
+  return identity;
+}
+
+absl::Status CheckIdentity(const v1::ModelIdentity& wanted, const ServedModel& model) {
+  const v1::ModelIdentity served = Identity(model);
+  const auto differs = [](const std::string& want, const std::string& have) {
+    return !want.empty() && want != have;
+  };
+  if (!differs(wanted.name(), served.name()) && !differs(wanted.digest(), served.digest()) &&
+      !differs(wanted.tokenizer_digest(), served.tokenizer_digest())) {
+    return absl::OkStatus();
+  }
+  return MakeStatus(absl::StatusCode::kFailedPrecondition, "MODEL_IDENTITY_MISMATCH",
+                    absl::StrCat("this server's model is ", served.name(), ", digest ",
+                                 served.digest(), ": another one than was asked for"));
+}
+
+// Writes an event to the response; `model` is for Accepted.
+struct EventWriter {
+  const ServedModel& model;
+  v1::ModelServiceGenerateResponse& out;
+
+  void operator()(const AcceptedEvent& event) const {
+    v1::Accepted& accepted = *out.mutable_accepted();
+    *accepted.mutable_model() = Identity(model);
+    if (event.seed.has_value()) accepted.set_seed(*event.seed);
+    accepted.set_prompt_tokens(event.prompt_tokens);
+    accepted.set_max_tokens(event.max_tokens);
+  }
+  void operator()(const QueuedEvent& event) const {
+    out.mutable_progress()->set_queue_position(event.queue_position);
+  }
+  void operator()(const PrefillEvent& event) const {
+    v1::PrefillProgress& prefill = *out.mutable_progress()->mutable_prefill();
+    prefill.set_tokens_done(event.tokens_done);
+    prefill.set_tokens_total(event.tokens_total);
+  }
+  void operator()(const PromptEvent& event) const {
+    ToProto(event.tokens, *out.mutable_prompt()->mutable_tokens());
+  }
+  void operator()(const TokensEvent& event) const {
+    ToProto(event.tokens, *out.mutable_tokens()->mutable_tokens());
+  }
+  void operator()(const FinishedEvent& event) const {
+    v1::ModelFinished& finished = *out.mutable_finished();
+    finished.set_reason(ToProto(event.reason));
+    if (event.stop_token.has_value()) finished.set_stop_token_id(*event.stop_token);
+    finished.mutable_usage()->set_prompt_tokens(event.prompt_tokens);
+    finished.mutable_usage()->set_cached_prompt_tokens(event.cached_prompt_tokens);
+    finished.mutable_usage()->set_completion_tokens(event.completion_tokens);
+    ToProto(event.timings, *finished.mutable_timings());
+  }
+  void operator()(const PositionScore&) const {}  // Score's only.
+};
+
+void WriteEvent(const ServedModel& model, const Event& event,
+                v1::ModelServiceGenerateResponse& out) {
+  std::visit(EventWriter{model, out}, event);
+}
+
+void WriteEvent(const ServedModel&, const Event& event, v1::ScoreResponse& out) {
+  const auto* const score = std::get_if<PositionScore>(&event);
+  if (score == nullptr) return;
+  v1::PositionScore& position = *out.add_positions();
+  position.set_position(score->position);
+  if (score->next_logprob.has_value()) position.set_next_logprob(*score->next_logprob);
+  position.set_log_sum_exp(score->log_sum_exp);
+  for (const Candidate& candidate : score->top) ToProto(candidate, *position.add_top());
+  for (const Candidate& candidate : score->requested) ToProto(candidate, *position.add_requested());
+}
+
+// The engine's events as messages of a stream. Holds the call's pass for as long as the engine, or
+// gRPC, holds the stream.
+template <typename Response>
+class StreamSink final : public EventSink {
+ public:
+  StreamSink(const ServedModel& model, std::shared_ptr<ServerStream<Response>> stream,
+             ServingGate::Pass pass)
+      : model_(model), stream_(std::move(stream)), pass_(std::move(pass)) {}
+
+  void Write(Event event) override {
+    Response response;
+    WriteEvent(model_, event, response);
+    stream_->Write(std::move(response));
+  }
+  void Finish(const absl::Status& status) override { stream_->Finish(status); }
+  bool writable() const override { return stream_->writable(); }
+  bool cancelled() const override { return stream_->cancelled(); }
+
+ private:
+  const ServedModel& model_;
+  const std::shared_ptr<ServerStream<Response>> stream_;
+  const ServingGate::Pass pass_;
+};
+
+// Answers a streaming call: enters the gate, and hands the request that `make` makes to the engine.
+template <typename Response, typename Make>
+grpc::ServerWriteReactor<Response>* StartStream(grpc::CallbackServerContext* context,
+                                                ServingGate& gate,
+                                                const std::atomic<ServedModel*>& loaded,
+                                                Make make) {
+  absl::StatusOr<ServingGate::Pass> pass = gate.Enter();
+  ServedModel* const model = pass.ok() ? loaded.load() : nullptr;
+  auto stream = ServerStream<Response>::Create(context, {}, [model] {
+    if (model != nullptr) model->engine().Wake();
+  });
+  const auto submit = [&]() -> absl::Status {
+    RETURN_IF_ERROR(pass.status());
+    ASSIGN_OR_RETURN(auto request, make(*model));
+    return model->engine().Submit(std::move(request), std::make_shared<StreamSink<Response>>(
+                                                          *model, stream, *std::move(pass)));
+  };
+  if (const absl::Status status = submit(); !status.ok()) stream->Finish(status);
+  return stream.get();
+}
+
+absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
+  return absl::FromChrono(context.deadline());
+}
+
+}  // namespace
+
+template <typename Answer>
+grpc::ServerUnaryReactor* ModelServiceImpl::AnswerUnary(grpc::CallbackServerContext* context,
+                                                        Answer answer) {
+  const absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
+  if (pass.ok()) answer(*model_.load());
+  return FinishUnary(context, pass.status());
+}
+
+grpc::ServerWriteReactor<v1::ModelServiceGenerateResponse>* ModelServiceImpl::Generate(
+    grpc::CallbackServerContext* context, const v1::ModelServiceGenerateRequest* request) {
+  return StartStream<v1::ModelServiceGenerateResponse>(
+      context, gate_, model_, [&](const ServedModel& model) -> absl::StatusOr<GenerateRequest> {
+        RETURN_IF_ERROR(CheckIdentity(request->model(), model));
+        return FromProto(*request, DeadlineOf(*context));
+      });
+}
+
+grpc::ServerWriteReactor<v1::ScoreResponse>* ModelServiceImpl::Score(
+    grpc::CallbackServerContext* context, const v1::ScoreRequest* request) {
+  return StartStream<v1::ScoreResponse>(context, gate_, model_,
+                                        [&](const ServedModel&) -> absl::StatusOr<ScoreRequest> {
+                                          return FromProto(*request, DeadlineOf(*context));
+                                        });
+}
+
+grpc::ServerUnaryReactor* ModelServiceImpl::GetModelInfo(grpc::CallbackServerContext* context,
+                                                         const v1::GetModelInfoRequest* request,
+                                                         v1::GetModelInfoResponse* response) {
+  return AnswerUnary(context, [&](const ServedModel& model) {
+    const Checkpoint& checkpoint = model.checkpoint();
+    const ModelConfig& config = checkpoint.config();
+    *response->mutable_model() = Identity(model);
+    response->set_architecture("Llama");
+    response->set_format("PyTorch checkpoint");
+    v1::ModelDimensions& dimensions = *response->mutable_dimensions();
+    dimensions.set_dim(config.dim);
+    dimensions.set_n_layers(config.n_layers);
+    dimensions.set_n_heads(config.n_heads);
+    dimensions.set_n_kv_heads(config.n_kv_heads);
+    dimensions.set_head_dim(config.head_dim);
+    dimensions.set_ffn_hidden_dim(config.ffn_hidden_dim);
+    dimensions.set_vocab_size(config.vocab_size);
+    dimensions.set_multiple_of(config.multiple_of);
+    if (config.ffn_dim_multiplier.has_value()) {
+      dimensions.set_ffn_dim_multiplier(*config.ffn_dim_multiplier);
+    }
+    dimensions.set_norm_eps(config.norm_eps);
+    dimensions.set_rope_theta(config.rope_theta);
+    dimensions.set_n_kv_heads_given(config.n_kv_heads_given);
+    response->set_parameter_count(checkpoint.parameter_count());
+    response->set_weight_bytes(checkpoint.weight_bytes());
+    response->set_context_length(model.plan().transformer.context_length);
+    if (!request->tensors()) return;
+    for (const TensorInfo& info : checkpoint.tensors()) {
+      v1::TensorInfo& tensor = *response->add_tensors();
+      tensor.set_name(info.name);
+      tensor.set_data_type(ToProto(info.type));
+      tensor.mutable_shape()->Add(info.shape.begin(), info.shape.end());
+    }
+  });
+}
+
+grpc::ServerUnaryReactor* ModelServiceImpl::GetLoad(grpc::CallbackServerContext* context,
+                                                    const v1::GetLoadRequest*,
+                                                    v1::GetLoadResponse* response) {
+  return AnswerUnary(context, [&](ServedModel& model) {
+    const EngineLoad load = model.engine().load();
+    response->set_running(load.running);
+    response->set_waiting(load.waiting);
+    response->set_waiting_prefill_tokens(load.waiting_prefill_tokens);
+    response->set_kv_cache_bytes_used(load.kv_cache_bytes_used);
+    response->set_kv_cache_bytes_total(load.kv_cache_bytes_total);
+    response->set_prefill_tokens_per_second(load.prefill_tokens_per_second);
+    response->set_decode_tokens_per_second(load.decode_tokens_per_second);
+    response->set_prefix_cache_hit_rate(load.prefix_cache_hit_rate);
+    ToProto(load.max_decode_gap, *response->mutable_max_decode_gap());
+  });
+}
+
+grpc::ServerUnaryReactor* ModelServiceImpl::GetComputePlan(grpc::CallbackServerContext* context,
+                                                           const v1::GetComputePlanRequest*,
+                                                           v1::GetComputePlanResponse* response) {
+  return AnswerUnary(context, [&](const ServedModel& model) {
+    const ComputePlan& plan = model.plan();
+    response->set_instruction_set(plan.kernels->name);
+    response->set_threads(plan.threads);
+    response->set_online_cpus(plan.cpus.online_cpus);
+    response->set_affinity_cpus(plan.cpus.affinity_cpus);
+    if (plan.cpus.cgroup_cpus.has_value()) response->set_cgroup_cpus(*plan.cpus.cgroup_cpus);
+    response->set_weight_bytes(plan.weight_bytes);
+    response->set_kv_cache_bytes(plan.kv_cache_bytes);
+    response->set_scratch_bytes(plan.scratch_bytes);
+    response->set_memory_limit_bytes(plan.memory_limit_bytes);
+    response->set_weights_type(std::string(NameOf(model.checkpoint().weights().output.type)));
+    response->set_activations_type(std::string(NameOf(plan.transformer.activations)));
+  });
+}
+
+}  // namespace llama

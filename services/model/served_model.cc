@@ -1,0 +1,151 @@
+#include "services/model/served_model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "common/read_file.h"
+#include "common/sha256.h"
+#include "common/status_macros.h"
+#include "services/model/engine/scheduler.h"
+
+namespace llama {
+namespace {
+
+constexpr int64_t kDefaultContextLength = 4096;
+constexpr int64_t kMaxContextLength = 1 << 20;
+constexpr int64_t kMaxThreads = 1024;
+constexpr int64_t kMaxBatchTokens = 1 << 16;
+constexpr int64_t kMinBatchLogits = 64;
+constexpr int64_t kMaxTokenizerBytes = int64_t{64} << 20;
+
+absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t least, int64_t most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", flag, ": expected ", least, " to ", most, ", found ", value));
+}
+
+absl::StatusOr<const Kernels*> ChooseKernels(const std::string& name) {
+  if (name.empty()) return SupportedKernels().back();
+  if (const Kernels* const found = FindKernels(name); found != nullptr) return found;
+  std::vector<absl::string_view> names;
+  for (const Kernels* const kernels : SupportedKernels()) names.push_back(kernels->name);
+  return absl::InvalidArgumentError(
+      absl::StrCat("--instruction_set: expected one that this processor has (",
+                   absl::StrJoin(names, ", "), "), found ", name));
+}
+
+// What the process itself, gRPC's buffers and the page tables take.
+int64_t Reserve(int64_t memory_limit) { return std::min(memory_limit / 10, int64_t{512} << 20); }
+
+std::string Megabytes(int64_t bytes) {
+  return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / 1e6);
+}
+
+std::string Sum(const ComputePlan& plan) {
+  return absl::StrCat(
+      Megabytes(plan.weight_bytes), " of weights + ", Megabytes(plan.kv_cache_bytes),
+      " of KV cache + ", Megabytes(plan.scratch_bytes),
+      " of scratch = ", Megabytes(plan.weight_bytes + plan.kv_cache_bytes + plan.scratch_bytes),
+      " of memory; the limit is ", Megabytes(plan.memory_limit_bytes));
+}
+
+CheckpointOptions LoadOptions(const ServedModelOptions& options, int64_t threads) {
+  return {.weights = options.activations,
+          .verify = options.verify,
+          .threads = static_cast<int>(threads),
+          .progress = [](double) {}};
+}
+
+}  // namespace
+
+absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
+  RETURN_IF_ERROR(CheckFlag("threads", options.threads, 0, kMaxThreads));
+  RETURN_IF_ERROR(CheckFlag("context_length", options.context_length, 0, kMaxContextLength));
+  RETURN_IF_ERROR(CheckFlag("max_batch_tokens", options.max_batch_tokens, 1, kMaxBatchTokens));
+  RETURN_IF_ERROR(CheckFlag("max_running", options.engine.max_running, 1, kMaxBatchTokens));
+  RETURN_IF_ERROR(CheckFlag("max_waiting", options.engine.max_waiting, 1, int64_t{1} << 40));
+  RETURN_IF_ERROR(CheckFlag("max_waiting_prefill_tokens", options.engine.max_waiting_prefill_tokens,
+                            1, int64_t{1} << 40));
+  RETURN_IF_ERROR(CheckFlag("kv_cache_bytes", options.kv_cache_bytes, 0, int64_t{1} << 50));
+  ComputePlan plan;
+  ASSIGN_OR_RETURN(plan.kernels, ChooseKernels(options.instruction_set));
+  plan.cpus = MeasureCpuBudget();
+  plan.threads = options.threads == 0 ? plan.cpus.threads : options.threads;
+  plan.memory_limit_bytes = MeasureMemoryLimit();
+  ASSIGN_OR_RETURN(const CheckpointSize size,
+                   MeasureCheckpoint(options.folder, LoadOptions(options, 1)));
+  plan.weight_bytes = size.weight_bytes;
+  plan.transformer = {
+      .activations = options.activations,
+      .context_length =
+          options.context_length == 0 ? kDefaultContextLength : options.context_length,
+      .max_batch_tokens = std::max(options.max_batch_tokens, options.engine.max_running),
+      .max_batch_logits = std::max(kMinBatchLogits, options.engine.max_running)};
+  plan.scratch_bytes = Transformer::ScratchBytes(size.config, plan.transformer, plan.threads) +
+                       plan.transformer.max_batch_logits * size.config.vocab_size *
+                           static_cast<int64_t>(sizeof(float));
+
+  const int64_t block_bytes = KvCache::BlockBytes(size.config, options.activations);
+  const int64_t one_sequence = Scheduler::BlocksFor(plan.transformer.context_length);
+  if (options.kv_cache_bytes == 0) {
+    // Enough that every running sequence may fill its context, if memory allows; at least one.
+    const int64_t left = plan.memory_limit_bytes - Reserve(plan.memory_limit_bytes) -
+                         plan.weight_bytes - plan.scratch_bytes;
+    plan.kv_blocks =
+        std::clamp(left / block_bytes, one_sequence, one_sequence * options.engine.max_running);
+  } else {
+    plan.kv_blocks = options.kv_cache_bytes / block_bytes;
+    if (plan.kv_blocks < 1) {
+      return absl::InvalidArgumentError(absl::StrCat("--kv_cache_bytes: expected at least ",
+                                                     block_bytes, " (one block), found ",
+                                                     options.kv_cache_bytes));
+    }
+  }
+  plan.kv_cache_bytes = plan.kv_blocks * block_bytes;
+  if (plan.weight_bytes + plan.kv_cache_bytes + plan.scratch_bytes > plan.memory_limit_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(options.folder, " does not fit: ", Sum(plan),
+                     ". A smaller --context_length or --kv_cache_bytes takes less."));
+  }
+  return plan;
+}
+
+std::string Describe(const ComputePlan& plan) {
+  return absl::StrCat(plan.threads, plan.threads == 1 ? " thread, " : " threads, ",
+                      plan.kernels->name, ", ", NameOf(plan.transformer.activations),
+                      " activations; ", Sum(plan));
+}
+
+absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
+    const ServedModelOptions& options, const ComputePlan& plan,
+    std::function<void(double)> progress) {
+  auto model = std::unique_ptr<ServedModel>(new ServedModel());
+  model->plan_ = plan;
+  CheckpointOptions load_options = LoadOptions(options, plan.threads);
+  load_options.progress = std::move(progress);
+  ASSIGN_OR_RETURN(model->checkpoint_, Checkpoint::Load(options.folder, load_options));
+  const std::filesystem::path folder = std::filesystem::path(options.folder).lexically_normal();
+  model->name_ = !options.name.empty()   ? options.name
+                 : folder.has_filename() ? folder.filename().string()
+                                         : folder.parent_path().filename().string();
+  if (const auto tokenizer =
+          ReadFile(absl::StrCat(options.folder, "/tokenizer.model"), kMaxTokenizerBytes);
+      tokenizer.ok()) {
+    model->tokenizer_digest_ = Sha256Hex(*tokenizer);
+  }
+  const ModelConfig& config = model->checkpoint_->config();
+  model->team_ = std::make_unique<ThreadTeam>(static_cast<size_t>(plan.threads));
+  model->transformer_ = std::make_unique<Transformer>(
+      config, model->checkpoint_->weights(), *plan.kernels, *model->team_, plan.transformer);
+  ASSIGN_OR_RETURN(model->cache_,
+                   KvCache::Create(config, plan.transformer.activations, plan.kv_blocks));
+  model->engine_ =
+      std::make_unique<Engine>(config, *model->transformer_, *model->cache_, options.engine);
+  return model;
+}
+
+}  // namespace llama
