@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/mutex.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 
@@ -88,6 +89,8 @@ class Server::Impl {
     SetReady(false);
   }
   void SetReady(bool ready) {
+    MutexLock lock(&mutex_);
+    if (draining_) return;
     for (const std::string& name : names_) {
       server_->GetHealthCheckService()->SetServingStatus(name, ready);
     }
@@ -95,7 +98,11 @@ class Server::Impl {
 
   bool Drain(absl::Duration timeout) {
     if (server_ == nullptr) return true;
-    server_->GetHealthCheckService()->SetServingStatus(false);
+    {
+      MutexLock lock(&mutex_);
+      draining_ = true;
+      server_->GetHealthCheckService()->SetServingStatus(false);
+    }
     gate_.SetDraining();
     const bool all_over = gate_.WaitUntilEmpty(absl::Now() + timeout);
     // Cancels what is left, health watches included; returns when every call is over.
@@ -113,7 +120,9 @@ class Server::Impl {
   ServingGate& gate_;
   std::vector<std::string> names_;
   std::string address_;
-  std::unique_ptr<AlwaysPolling> polling_;  // Outlives the server.
+  Mutex mutex_;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;  // The health does not change any more.
+  std::unique_ptr<AlwaysPolling> polling_;         // Outlives the server.
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -1,0 +1,24 @@
+#ifndef LLAMA_SERVICES_GATEWAY_BACKEND_STATUS_H_
+#define LLAMA_SERVICES_GATEWAY_BACKEND_STATUS_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "grpcpp/support/status.h"
+
+namespace llama {
+
+// What a failed call to a backend means to the gateway's client. What the services themselves say
+// passes unchanged, but for field paths, which become those of the client's message; cancellation
+// and deadline too. Otherwise the backend is not there: UNAVAILABLE (BACKEND_UNREACHABLE).
+// `backend`: "tokenizer" or "model".
+absl::Status BackendFailed(absl::string_view backend, const grpc::Status& status);
+
+// The same once a reply is under way: UNAVAILABLE (BACKEND_LOST) with how many tokens were
+// streamed.
+absl::Status BackendLost(absl::string_view backend, const grpc::Status& status, int64_t tokens);
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_GATEWAY_BACKEND_STATUS_H_

@@ -1,0 +1,33 @@
+#ifndef LLAMA_SERVICES_GATEWAY_GATEWAY_SERVICE_H_
+#define LLAMA_SERVICES_GATEWAY_GATEWAY_SERVICE_H_
+
+#include "common/rpc/serving_gate.h"
+#include "llama/v1/gateway_service.grpc.pb.h"
+#include "services/gateway/backend_monitor.h"
+#include "services/gateway/relay.h"
+
+namespace llama {
+
+// llama.v1.GatewayService over a tokenizer and a model service. Thread-safe.
+class GatewayServiceImpl final : public v1::GatewayService::CallbackService {
+ public:
+  // All must outlive the server. The gate lets calls in only once the monitor has found the
+  // backends.
+  GatewayServiceImpl(const Relay::Stubs& stubs, const BackendMonitor& monitor, ServingGate& gate)
+      : stubs_(stubs), monitor_(monitor), gate_(gate) {}
+
+  grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
+      grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override;
+  grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context,
+                                    const v1::GetInfoRequest* request,
+                                    v1::GetInfoResponse* response) override;
+
+ private:
+  const Relay::Stubs stubs_;
+  const BackendMonitor& monitor_;
+  ServingGate& gate_;
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_GATEWAY_GATEWAY_SERVICE_H_

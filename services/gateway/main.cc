@@ -1,0 +1,76 @@
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "common/log.h"
+#include "common/program.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/server.h"
+#include "common/server_flags.h"
+#include "common/status_macros.h"
+#include "common/termination.h"
+#include "services/gateway/backend_monitor.h"
+#include "services/gateway/gateway_service.h"
+
+ABSL_FLAG(std::string, listen, "127.0.0.1:50050", "Address to serve on, HOST:PORT.");
+ABSL_FLAG(std::string, tokenizer, "127.0.0.1:50051",
+          "The tokenizer service: any gRPC target; dns:///NAME:PORT balances over replicas.");
+ABSL_FLAG(std::string, model, "127.0.0.1:50052", "The model service: likewise.");
+
+namespace llama {
+namespace {
+
+absl::Status Run() {
+  RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
+  Termination termination;
+  const auto tokenizer =
+      v1::TokenizerService::NewStub(CreateChannel(absl::GetFlag(FLAGS_tokenizer)));
+  const auto model = v1::ModelService::NewStub(CreateChannel(absl::GetFlag(FLAGS_model)));
+  ServingGate gate;
+  std::unique_ptr<Server> server;
+  bool was_ready = false;
+  // The monitor tells the server, which starts after it: its first word waits until then.
+  Mutex mutex;
+  std::unique_ptr<BackendMonitor> monitor;
+  {
+    MutexLock lock(&mutex);
+    monitor = std::make_unique<BackendMonitor>(*tokenizer, *model, gate, [&](bool ready) {
+      MutexLock changed(&mutex);
+      if (server != nullptr) server->SetReady(ready);
+      if (ready != was_ready) {
+        LogInfo(ready ? "ready: tokenizer and model serve and fit each other"
+                      : absl::StrCat("not ready: ", gate.Check().message()));
+      }
+      was_ready = ready;
+    });
+  }
+  GatewayServiceImpl service({*tokenizer, *model}, *monitor, gate);
+  ASSIGN_OR_RETURN(std::unique_ptr<Server> started,
+                   Server::Start({.listen = absl::GetFlag(FLAGS_listen),
+                                  .drain_timeout = absl::GetFlag(FLAGS_drain_timeout)},
+                                 {{"llama.v1.GatewayService", &service}}, gate));
+  {
+    MutexLock lock(&mutex);
+    server = std::move(started);
+    server->SetReady(was_ready);
+  }
+  LogInfo(absl::StrCat("listening on ", server->address(), "; tokenizer ",
+                       absl::GetFlag(FLAGS_tokenizer), ", model ", absl::GetFlag(FLAGS_model)));
+  const int signal = termination.Wait();
+  LogInfo(absl::StrCat("signal ", signal, ": draining"));
+  const bool all_over = server->Drain();
+  monitor = nullptr;
+  LogInfo(all_over ? "drained" : "drained; calls that took too long were cancelled");
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace llama
+
+int main(int argc, char** argv) {
+  llama::ParseProgramFlags(
+      argc, argv, "serves llama.v1.GatewayService: prompts as text in, replies as text out.");
+  const absl::Status status = llama::Run();
+  return status.ok() ? 0 : llama::ReportFailure("lnb-gateway", status);
+}

@@ -1,0 +1,295 @@
+#include "services/gateway/relay.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "services/gateway/backend_status.h"
+
+namespace llama {
+namespace {
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration& out) {
+  absl::Duration rest;
+  out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
+  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
+}
+
+absl::Duration GetDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+bool WantsTokens(const v1::OutputOptions& output) {
+  return output.tokens() || output.has_top_candidates();
+}
+
+std::vector<std::string> StopSequences(const v1::GenerateRequest& request) {
+  const auto& stops = request.stopping().stop_sequences();
+  return {stops.begin(), stops.end()};
+}
+
+}  // namespace
+
+Relay::Relay(const Stubs& stubs, const v1::GenerateRequest& request, ServingGate::Pass pass,
+             std::shared_ptr<const Backends> backends, absl::Time deadline)
+    : stubs_(stubs),
+      request_(request),
+      pass_(std::move(pass)),
+      backends_(std::move(backends)),
+      deadline_(deadline),
+      matcher_(StopSequences(request), request.stopping().min_tokens()) {}
+
+void Relay::Start(std::shared_ptr<Stream> client) {
+  client_ = std::move(client);
+  for (grpc::ClientContext* const context : {&encode_context_, &model_context_, &decode_context_}) {
+    if (deadline_ != absl::InfiniteFuture()) context->set_deadline(absl::ToChronoTime(deadline_));
+  }
+  *encode_request_.mutable_prompt() = request_.prompt();
+  stubs_.tokenizer.async()->Encode(
+      &encode_context_, &encode_request_, &encoded_,
+      [self = shared_from_this()](const grpc::Status& status) { self->OnEncoded(status); });
+}
+
+void Relay::OnClientChange() {
+  if (client_->cancelled() && !cancelled_.exchange(true)) {
+    encode_context_.TryCancel();
+    model_context_.TryCancel();
+    decode_context_.TryCancel();
+  }
+  ResumeIfParked();
+}
+
+void Relay::OnEncoded(const grpc::Status& status) {
+  if (!status.ok()) return End(BackendFailed("tokenizer", status));
+  model_request_.mutable_prompt_token_ids()->Swap(encoded_.mutable_ids());
+  prompt_tokens_ = model_request_.prompt_token_ids_size();
+  *model_request_.mutable_sampling() = request_.sampling();
+  *model_request_.mutable_stopping() = request_.stopping();
+  model_request_.mutable_stopping()->clear_stop_sequences();
+  if (request_.stopping().has_time_limit()) {
+    // It runs from the receipt of the call. What is left may be nothing, which is then a moment.
+    const absl::Duration limit = GetDuration(request_.stopping().time_limit());
+    if (limit > absl::ZeroDuration()) {
+      SetDuration(std::max(limit - (absl::Now() - received_), absl::Nanoseconds(1)),
+                  *model_request_.mutable_stopping()->mutable_time_limit());
+    }
+  }
+  *model_request_.mutable_eos_token_ids() = encoded_.eos_token_ids();
+  *model_request_.mutable_output() = request_.output();
+  model_request_.set_cache_salt(request_.cache_salt());
+  StartStreams();
+}
+
+void Relay::StartStreams() {
+  streams_started_ = true;
+  model_.relay = shared_from_this();
+  decode_.relay = shared_from_this();
+  stubs_.model.async()->Generate(&model_context_, &model_request_, &model_);
+  stubs_.tokenizer.async()->DecodeStream(&decode_context_, &decode_);
+  // Operations are started from the other call's reactions too: the holds keep gRPC from ending the
+  // calls meanwhile. End() lets go of them.
+  model_.AddHold();
+  decode_.AddHold();
+  model_.StartRead(&from_model_);
+  model_.StartCall();
+  decode_.StartCall();
+}
+
+// Reads the next message of the model, once the client keeps up.
+void Relay::ReadModel() {
+  parked_ = true;
+  if (client_->writable() || client_->cancelled()) ResumeIfParked();
+}
+
+void Relay::ResumeIfParked() {
+  if (parked_.exchange(false)) model_.StartRead(&from_model_);
+}
+
+void Relay::OnModelRead(bool ok) {
+  if (!ok) {
+    // The end of the stream; OnModelDone() will tell which.
+    model_.RemoveHold();
+    return;
+  }
+  switch (from_model_.event_case()) {
+    case v1::ModelServiceGenerateResponse::kAccepted: {
+      v1::GenerateResponse response;
+      v1::GenerationAccepted& accepted = *response.mutable_accepted();
+      accepted.set_request_id(request_.request_id());
+      *accepted.mutable_accepted() = from_model_.accepted();
+      accepted.mutable_accepted()->mutable_model()->set_tokenizer_digest(
+          backends_->tokenizer.digest());
+      accepted.set_rendered_prompt(encoded_.rendered_prompt());
+      Write(std::move(response));
+      return ReadModel();
+    }
+    case v1::ModelServiceGenerateResponse::kProgress: {
+      v1::GenerateResponse response;
+      *response.mutable_progress() = from_model_.progress();
+      Write(std::move(response));
+      return ReadModel();
+    }
+    case v1::ModelServiceGenerateResponse::kPrompt: {
+      v1::GenerateResponse response;
+      *response.mutable_prompt() = from_model_.prompt();
+      for (v1::Token& token : *response.mutable_prompt()->mutable_tokens()) FillToken(token);
+      Write(std::move(response));
+      return ReadModel();
+    }
+    case v1::ModelServiceGenerateResponse::kTokens:
+      for (v1::Token& token : *from_model_.mutable_tokens()->mutable_tokens()) {
+        undecoded_.push_back(std::move(token));
+      }
+      return DecodeNext();
+    case v1::ModelServiceGenerateResponse::kFinished:
+      finished_ = from_model_.finished();
+      half_closed_ = true;
+      return decode_.StartWritesDone();
+    case v1::ModelServiceGenerateResponse::EVENT_NOT_SET:
+      return ReadModel();  // Of a newer version of the interface.
+  }
+}
+
+// The model's stream ended. If the relay has not, that is why it ends.
+void Relay::OnModelDone(const grpc::Status& status) {
+  if (ended_) return;
+  End(tokens_ == 0 && sequence_ == 0 ? BackendFailed("model", status)
+                                     : BackendLost("model", status, tokens_));
+}
+
+// Sends the next token to the decoder: one at a time if it matters which text is whose.
+void Relay::DecodeNext() {
+  if (undecoded_.empty()) return ReadModel();
+  const size_t count = request_.stopping().stop_sequences_size() > 0 ? 1 : undecoded_.size();
+  to_decode_.Clear();
+  to_decode_.set_keep_leading_space(!request_.prompt().has_chat());
+  for (size_t i = 0; i < count; ++i) {
+    to_decode_.add_ids(undecoded_.front().id());
+    unreported_.push_back(std::move(undecoded_.front()));
+    undecoded_.pop_front();
+  }
+  decode_.StartWrite(&to_decode_);
+}
+
+void Relay::OnDecodeWritten(bool ok) {
+  // Where the write failed the read will, too, and it is the one that reports.
+  (void)ok;
+  decode_.StartRead(&decoded_);
+}
+
+void Relay::OnDecoded(bool ok) {
+  if (!ok) {
+    decode_.RemoveHold();  // OnDecodeDone() tells why.
+    return;
+  }
+  if (half_closed_) return DeliverEnd();
+  tokens_ += to_decode_.ids_size();
+  last_token_ = absl::Now();
+  first_token_ = std::min(first_token_, last_token_);
+  for (size_t i = unreported_.size() - static_cast<size_t>(to_decode_.ids_size());
+       i < unreported_.size(); ++i) {
+    FillToken(unreported_[i]);
+  }
+  StopMatcher::Output output = {.text = decoded_.text(), .tokens = unreported_.size(), .stop = {}};
+  if (request_.stopping().stop_sequences_size() > 0) {
+    output = matcher_.Push(decoded_.text(), !decoded_.held().empty());
+  }
+  const std::optional<std::string> stop = output.stop;
+  Deliver(std::move(output), decoded_.held());
+  if (stop.has_value()) return FinishAtStop(*stop);
+  DecodeNext();
+}
+
+void Relay::OnDecodeDone(const grpc::Status& status) {
+  if (ended_) return;
+  End(tokens_ == 0 ? BackendFailed("tokenizer", status)
+                   : BackendLost("tokenizer", status, tokens_));
+}
+
+void Relay::Deliver(StopMatcher::Output output, const std::string& held) {
+  const bool with_tokens = WantsTokens(request_.output());
+  v1::GenerateResponse response;
+  v1::Delta& delta = *response.mutable_delta();
+  delta.set_text(std::move(output.text));
+  for (size_t i = 0; i < output.tokens; ++i) {
+    if (with_tokens) *delta.add_tokens() = std::move(unreported_.front());
+    unreported_.pop_front();
+  }
+  if (with_tokens) delta.set_held(held);
+  if (!delta.text().empty() || delta.tokens_size() > 0) Write(std::move(response));
+}
+
+// The reply is over: what the decoder and the matcher still held, then Finished.
+void Relay::DeliverEnd() {
+  if (request_.stopping().stop_sequences_size() > 0) {
+    StopMatcher::Output output = matcher_.PushEnd(decoded_.text());
+    const std::optional<std::string> stop = output.stop;
+    if (!stop.has_value()) {
+      StopMatcher::Output rest = matcher_.Flush();
+      output.text += rest.text;
+      output.tokens += rest.tokens;
+    }
+    Deliver(std::move(output), "");
+    if (stop.has_value()) return FinishAtStop(*stop);
+  } else {
+    Deliver({.text = decoded_.text(), .tokens = 0, .stop = {}}, "");
+  }
+  v1::GenerateResponse response;
+  v1::Finished& finished = *response.mutable_finished();
+  finished.set_reason(finished_->reason());
+  if (finished_->has_stop_token_id()) finished.set_stop_token_id(finished_->stop_token_id());
+  *finished.mutable_usage() = finished_->usage();
+  *finished.mutable_timings() = finished_->timings();
+  Write(std::move(response));
+  End(absl::OkStatus());
+}
+
+void Relay::FinishAtStop(const std::string& stop) {
+  v1::GenerateResponse response;
+  v1::Finished& finished = *response.mutable_finished();
+  finished.set_reason(v1::FINISH_REASON_STOP_SEQUENCE);
+  finished.set_stop_sequence(stop);
+  finished.mutable_usage()->set_prompt_tokens(prompt_tokens_);
+  finished.mutable_usage()->set_completion_tokens(tokens_);
+  // The model does not know that it has ended: the times are those that the gateway saw.
+  v1::Timings& timings = *finished.mutable_timings();
+  const absl::Duration decode = last_token_ - first_token_;
+  SetDuration(first_token_ - received_, *timings.mutable_time_to_first_token());
+  SetDuration(decode, *timings.mutable_decode());
+  SetDuration(absl::Now() - received_, *timings.mutable_total());
+  if (decode > absl::ZeroDuration()) {
+    timings.set_decode_tokens_per_second(static_cast<double>(tokens_ - 1) /
+                                         absl::ToDoubleSeconds(decode));
+  }
+  Write(std::move(response));
+  End(absl::OkStatus());
+}
+
+void Relay::FillToken(v1::Token& token) const {
+  const std::vector<v1::VocabularyEntry>& vocabulary = *backends_->vocabulary;
+  if (token.id() < vocabulary.size()) {
+    token.set_piece(vocabulary[token.id()].piece());
+    token.set_spelling(vocabulary[token.id()].spelling());
+  }
+  for (v1::Candidate& candidate : *token.mutable_candidates()) {
+    if (candidate.id() < vocabulary.size()) candidate.set_piece(vocabulary[candidate.id()].piece());
+  }
+}
+
+void Relay::Write(v1::GenerateResponse response) {
+  response.set_sequence(sequence_++);
+  client_->Write(std::move(response));
+}
+
+void Relay::End(const absl::Status& status) {
+  ended_ = true;
+  client_->Finish(status);
+  if (!streams_started_) return;
+  model_context_.TryCancel();
+  decode_context_.TryCancel();
+  // Unless its call is over, which its empty pointer tells.
+  if (model_.relay != nullptr) model_.RemoveHold();
+  if (decode_.relay != nullptr) decode_.RemoveHold();
+}
+
+}  // namespace llama

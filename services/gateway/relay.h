@@ -1,0 +1,130 @@
+#ifndef LLAMA_SERVICES_GATEWAY_RELAY_H_
+#define LLAMA_SERVICES_GATEWAY_RELAY_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/rpc/server_stream.h"
+#include "common/rpc/serving_gate.h"
+#include "llama/v1/gateway_service.grpc.pb.h"
+#include "llama/v1/model_service.grpc.pb.h"
+#include "llama/v1/tokenizer_service.grpc.pb.h"
+#include "services/gateway/backend_monitor.h"
+#include "services/gateway/stop_matcher.h"
+
+namespace llama {
+
+// One Generate call on its way: Encode, then the model's stream, whose tokens go through
+// DecodeStream and the stop sequences to the client.
+//
+// One thing happens after the other: each reaction of gRPC starts the next operation, so that all
+// but the atomic members belong to whoever runs the current reaction, and no lock is needed. Only
+// the client's side comes in between: it cancels, which makes the operation under way fail, or it
+// reads again, which resumes a relay that waits for it. A relay lives until its client's stream and
+// both backends' calls are over.
+class Relay final : public std::enable_shared_from_this<Relay> {
+ public:
+  using Stream = ServerStream<v1::GenerateResponse>;
+
+  struct Stubs {
+    v1::TokenizerService::Stub& tokenizer;
+    v1::ModelService::Stub& model;
+  };
+
+  Relay(const Stubs& stubs, const v1::GenerateRequest& request, ServingGate::Pass pass,
+        std::shared_ptr<const Backends> backends, absl::Time deadline);
+
+  // Begins to write to `client`, and finishes it once, whatever happens.
+  void Start(std::shared_ptr<Stream> client);
+  // The client's stream has become writable or cancelled. On any thread.
+  void OnClientChange();
+
+ private:
+  // gRPC's ends of the two streams. Each keeps the relay alive until its call is over.
+  class ModelCall final : public grpc::ClientReadReactor<v1::ModelServiceGenerateResponse> {
+   public:
+    std::shared_ptr<Relay> relay;
+
+   private:
+    void OnReadDone(bool ok) override { relay->OnModelRead(ok); }
+    void OnDone(const grpc::Status& status) override {
+      const std::shared_ptr<Relay> last = std::move(relay);
+      last->OnModelDone(status);
+    }
+  };
+  class DecodeCall final
+      : public grpc::ClientBidiReactor<v1::DecodeStreamRequest, v1::DecodeStreamResponse> {
+   public:
+    std::shared_ptr<Relay> relay;
+
+   private:
+    void OnWriteDone(bool ok) override { relay->OnDecodeWritten(ok); }
+    void OnWritesDoneDone(bool ok) override { relay->OnDecodeWritten(ok); }
+    void OnReadDone(bool ok) override { relay->OnDecoded(ok); }
+    void OnDone(const grpc::Status& status) override {
+      const std::shared_ptr<Relay> last = std::move(relay);
+      last->OnDecodeDone(status);
+    }
+  };
+
+  void OnEncoded(const grpc::Status& status);
+  void StartStreams();
+  void ReadModel();
+  void ResumeIfParked();
+  void OnModelRead(bool ok);
+  void OnModelDone(const grpc::Status& status);
+  void DecodeNext();
+  void OnDecodeWritten(bool ok);
+  void OnDecoded(bool ok);
+  void OnDecodeDone(const grpc::Status& status);
+  void Deliver(StopMatcher::Output output, const std::string& held);
+  void DeliverEnd();
+  void FinishAtStop(const std::string& stop);
+  void FillToken(v1::Token& token) const;
+  void Write(v1::GenerateResponse response);
+  void End(const absl::Status& status);
+
+  const Stubs stubs_;
+  const v1::GenerateRequest request_;
+  const ServingGate::Pass pass_;
+  const std::shared_ptr<const Backends> backends_;
+  const absl::Time received_ = absl::Now();
+  const absl::Time deadline_;
+  std::shared_ptr<Stream> client_;
+  int64_t sequence_ = 0;
+
+  grpc::ClientContext encode_context_, model_context_, decode_context_;
+  v1::EncodeRequest encode_request_;
+  v1::EncodeResponse encoded_;
+  v1::ModelServiceGenerateRequest model_request_;
+  v1::ModelServiceGenerateResponse from_model_;
+  v1::DecodeStreamRequest to_decode_;
+  v1::DecodeStreamResponse decoded_;
+  ModelCall model_;
+  DecodeCall decode_;
+  bool streams_started_ = false;
+  bool ended_ = false;
+
+  StopMatcher matcher_;
+  std::deque<v1::Token> undecoded_;   // From the model, not yet sent to the decoder.
+  std::deque<v1::Token> unreported_;  // Decoded, held back by the matcher.
+  int64_t tokens_ = 0;                // Decoded.
+  int64_t prompt_tokens_ = 0;
+  bool half_closed_ = false;
+  std::optional<v1::ModelFinished> finished_;
+  absl::Time first_token_ = absl::InfiniteFuture();
+  absl::Time last_token_ = absl::InfiniteFuture();
+
+  std::atomic<bool> parked_ = false;     // Waits for the client to read.
+  std::atomic<bool> cancelled_ = false;  // By the client.
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_GATEWAY_RELAY_H_
