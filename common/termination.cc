@@ -3,27 +3,37 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <thread>
 
 namespace llama {
 
 Termination::Termination() {
   std::signal(SIGPIPE, SIG_IGN);
-  sigemptyset(&signals_);
-  sigaddset(&signals_, SIGTERM);
-  sigaddset(&signals_, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([this, signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    {
+      MutexLock lock(&mutex_);
+      if (!waiting_) _exit(0);
+      signal_ = signal;
+    }
+    sigwait(&signals, &signal);
+    _exit(128 + signal);
+  }).detach();
 }
 
 int Termination::Wait() {
-  int signal = 0;
-  sigwait(&signals_, &signal);
-  std::thread([signals = signals_] {
-    int second = 0;
-    sigwait(&signals, &second);
-    _exit(128 + second);
-  }).detach();
-  return signal;
+  MutexLock lock(&mutex_);
+  waiting_ = true;
+  mutex_.AwaitUntil([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return signal_ != 0; },
+                    absl::InfiniteFuture());
+  return signal_;
 }
 
 }  // namespace llama

@@ -1,11 +1,29 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds, and runs every test.
+# Installs what the tests need, builds, and runs every test. Stops at the first failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bash deploy/packages.sh test
+section() { printf '\n== %s\n' "$*"; }
 
-echo "== release: every test"
-cmake --preset release
+section "Packages"
+bash deploy/packages.sh test
+if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+
+section "Format and scripts"
+git ls-files '*.h' '*.cc' | xargs clang-format --dry-run -Werror
+git ls-files '*.sh' | xargs shellcheck
+
+section "Every test, as released"
+cmake --preset release -DBUILD_TESTING=ON
 cmake --build --preset release
 ctest --preset release -j 2
+
+section "All that reads files and input, with AddressSanitizer and UndefinedBehaviorSanitizer"
+cmake --preset asan
+cmake --build --preset asan --target tests_without_grpc
+ctest --preset asan -LE grpc -j 2
+
+section "All that links no gRPC, with ThreadSanitizer"
+cmake --preset tsan
+cmake --build --preset tsan
+ctest --preset tsan -j 2

@@ -23,7 +23,7 @@ namespace {
 
 absl::Status Run() {
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
-  Termination termination;
+  auto& termination = *new Termination();  // Its thread never ends.
   const auto tokenizer =
       v1::TokenizerService::NewStub(CreateChannel(absl::GetFlag(FLAGS_tokenizer)));
   const auto model = v1::ModelService::NewStub(CreateChannel(absl::GetFlag(FLAGS_model)));

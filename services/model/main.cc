@@ -117,7 +117,7 @@ absl::Status Run() {
                             " that the process may use"));
   }
   if (absl::GetFlag(FLAGS_validate_only)) return Validate(options, plan);
-  Termination termination;
+  auto& termination = *new Termination();  // Its thread never ends.
   return Serve(options, plan, termination);
 }
 

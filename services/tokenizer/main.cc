@@ -48,7 +48,7 @@ absl::Status Run() {
     return std::fflush(stdout) == 0 ? absl::OkStatus()
                                     : absl::UnknownError("cannot write to standard output");
   }
-  Termination termination;
+  auto& termination = *new Termination();  // Its thread never ends.
   ServingGate gate;
   TokenizerServiceImpl service(gate);
   std::unique_ptr<const Tokenizer> tokenizer;  // Outlives the server.

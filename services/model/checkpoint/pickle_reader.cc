@@ -63,9 +63,9 @@ enum class Kind { kNone, kBool, kInt, kText, kTuple, kDict, kGlobal, kStorage, k
 // Values refer to each other by index, so nothing about them is recursive.
 struct Value {
   Kind kind = Kind::kNone;
-  int64_t number = 0;      // kInt, kBool; kGlobal: the Global; kTensor: index into tensors.
+  int64_t number = 0;           // kInt, kBool; kGlobal: the Global; kTensor: index into tensors.
   absl::string_view text = {};  // kText.
-  size_t begin = 0;        // kTuple, kStorage: their items in the pool.
+  size_t begin = 0;             // kTuple, kStorage: their items in the pool.
   size_t size = 0;
 };
 using Index = uint32_t;

@@ -30,8 +30,7 @@ class CheckpointTest : public testing::Test {
     std::ofstream(folder_ + "/" + name, std::ios::binary) << content;
   }
   absl::Status Load(bool verify = true) const {
-    return Checkpoint::Load(folder_, {.verify = verify, .threads = 2})
-        .status();
+    return Checkpoint::Load(folder_, {.verify = verify, .threads = 2}).status();
   }
   std::string Message(bool verify = true) const { return std::string(Load(verify).message()); }
 
