@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace llama {
 namespace {
@@ -147,14 +148,16 @@ v1::ModelServiceGenerateRequest FakeModel::last_request() const {
   return last_request_;
 }
 
-int64_t FakeModel::begun() const {
+bool FakeModel::AwaitBegun(int64_t calls) {
   MutexLock lock(&mutex_);
-  return begun_;
+  return mutex_.AwaitUntil([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return begun_ >= calls; },
+                           absl::Now() + absl::Seconds(20));
 }
 
-int64_t FakeModel::over() const {
+bool FakeModel::AwaitOver(int64_t calls) {
   MutexLock lock(&mutex_);
-  return over_;
+  return mutex_.AwaitUntil([&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return over_ >= calls; },
+                           absl::Now() + absl::Seconds(20));
 }
 
 grpc::Status FakeModel::Generate(grpc::ServerContext* context,

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "common/mutex.h"
 #include "grpcpp/grpcpp.h"
 #include "llama/v1/model_service.grpc.pb.h"
@@ -76,9 +77,9 @@ class FakeModel final : public v1::ModelService::Service {
   void FailInfo(grpc::Status status);
   void SetVocabularySize(int64_t size);
   v1::ModelServiceGenerateRequest last_request() const;
-  // Generate calls that began, and that ended.
-  int64_t begun() const;
-  int64_t over() const;
+  // Whether this many Generate calls have begun, or ended, before long.
+  bool AwaitBegun(int64_t calls);
+  bool AwaitOver(int64_t calls);
 
   grpc::Status Generate(grpc::ServerContext* context,
                         const v1::ModelServiceGenerateRequest* request, Writer* writer) override;

@@ -3,8 +3,10 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "common/mutex.h"
@@ -28,16 +30,24 @@ class GatewayUnderTest {
                    MutexLock lock(&mutex_);
                    ++looks_;
                    ready_ = ready;
+                   if (server_ != nullptr) server_->SetReady(ready);
                  }),
-        service_({*tokenizer_, *model_}, monitor_, gate_),
-        server_(Server::Start({}, {{"llama.v1.GatewayService", &service_}}, gate_).value()),
-        stub_(v1::GatewayService::NewStub(CreateChannel(server_->address()))) {}
+        service_({*tokenizer_, *model_}, monitor_, gate_) {
+    auto server = Server::Start({}, {{"llama.v1.GatewayService", &service_}}, gate_).value();
+    stub_ = v1::GatewayService::NewStub(CreateChannel(server->address()));
+    MutexLock lock(&mutex_);
+    server_ = std::move(server);
+    server_->SetReady(ready_);
+  }
+
+  ~GatewayUnderTest() { server_->Drain(); }
 
   // Whether the gateway found its backends ready, or not, before long.
   bool Await(bool ready) {
     MutexLock lock(&mutex_);
-    return mutex_.AwaitUntil([&] { return looks_ > 0 && ready_ == ready; },
-                             absl::Now() + absl::Seconds(20));
+    return mutex_.AwaitUntil(
+        [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return looks_ > 0 && ready_ == ready; },
+        absl::Now() + absl::Seconds(20));
   }
   // Whether all calls are over before long.
   bool AwaitEmpty() { return gate_.WaitUntilEmpty(absl::Now() + absl::Seconds(20)); }
@@ -49,13 +59,13 @@ class GatewayUnderTest {
  private:
   ServingGate gate_;
   Mutex mutex_;
-  int64_t looks_ = 0;
-  bool ready_ = false;
+  int64_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool ready_ ABSL_GUARDED_BY(mutex_) = false;
   std::unique_ptr<v1::TokenizerService::Stub> tokenizer_;
   std::unique_ptr<v1::ModelService::Stub> model_;
+  std::unique_ptr<Server> server_;  // The monitor tells it; drained before the service goes.
   BackendMonitor monitor_;
   GatewayServiceImpl service_;
-  std::unique_ptr<Server> server_;
   std::unique_ptr<v1::GatewayService::Stub> stub_;
 };
 

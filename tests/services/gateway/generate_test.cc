@@ -202,6 +202,7 @@ TEST_F(GenerateTest, AStopSequenceAcrossTokensEndsTheReplyAndTheModelsCall) {
   EXPECT_EQ(reply.finished().stop_sequence(), "!STO");
   EXPECT_EQ(reply.finished().usage().prompt_tokens(), 2);
   EXPECT_EQ(reply.finished().usage().completion_tokens(), 4);
+  EXPECT_TRUE(model_.AwaitOver(1));
   EXPECT_TRUE(gateway_.AwaitEmpty());
 }
 
