@@ -29,7 +29,8 @@ absl::Status Run() {
   const auto model = v1::ModelService::NewStub(CreateChannel(absl::GetFlag(FLAGS_model)));
   ServingGate gate;
   std::unique_ptr<Server> server;
-  bool was_ready = false;
+  bool is_ready = false;
+  std::string said;
   // The monitor tells the server, which starts after it: its first word waits until then.
   Mutex mutex;
   std::unique_ptr<BackendMonitor> monitor;
@@ -38,11 +39,11 @@ absl::Status Run() {
     monitor = std::make_unique<BackendMonitor>(*tokenizer, *model, gate, [&](bool ready) {
       MutexLock changed(&mutex);
       if (server != nullptr) server->SetReady(ready);
-      if (ready != was_ready) {
-        LogInfo(ready ? "ready: tokenizer and model serve and fit each other"
-                      : absl::StrCat("not ready: ", gate.Check().message()));
-      }
-      was_ready = ready;
+      const std::string state = ready ? "ready: tokenizer and model serve and fit each other"
+                                      : absl::StrCat("not ready: ", gate.Check().message());
+      if (state != said) LogInfo(state);
+      said = state;
+      is_ready = ready;
     });
   }
   GatewayServiceImpl service({*tokenizer, *model}, *monitor, gate);
@@ -53,7 +54,7 @@ absl::Status Run() {
   {
     MutexLock lock(&mutex);
     server = std::move(started);
-    server->SetReady(was_ready);
+    server->SetReady(is_ready);
   }
   LogInfo(absl::StrCat("listening on ", server->address(), "; tokenizer ",
                        absl::GetFlag(FLAGS_tokenizer), ", model ", absl::GetFlag(FLAGS_model)));

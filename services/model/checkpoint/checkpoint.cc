@@ -220,7 +220,9 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
                                                              const CheckpointOptions& options) {
   ASSIGN_OR_RETURN(OpenCheckpoint open, OpenFolder(folder));
   int64_t total = 0;
-  for (const TorchFile& file : open.files) total += static_cast<int64_t>(file.file.bytes().size());
+  for (const TorchFile& file : open.files) {
+    for (const ZipEntry& entry : file.entries) total += static_cast<int64_t>(entry.data.size());
+  }
   int64_t copied = 0;
   for (const PlannedMatrix& matrix : open.plan.matrices) {
     copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights));

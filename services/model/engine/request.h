@@ -24,42 +24,42 @@ struct SamplingOptions {
   int64_t top_k = 0;
   float top_p = 1;
   float min_p = 0;
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
   float repetition_penalty = 1;
   float presence_penalty = 0;
   float frequency_penalty = 0;
   int64_t penalty_window = 0;
-  std::map<TokenId, float> logit_bias;
+  std::map<TokenId, float> logit_bias = {};
 };
 
 struct StoppingOptions {
-  std::optional<int64_t> max_tokens;
-  std::optional<int64_t> max_total_tokens;
+  std::optional<int64_t> max_tokens = {};
+  std::optional<int64_t> max_total_tokens = {};
   int64_t min_tokens = 0;
-  std::vector<TokenId> stop_token_ids;
-  std::vector<TokenId> eos_token_ids;
+  std::vector<TokenId> stop_token_ids = {};
+  std::vector<TokenId> eos_token_ids = {};
   bool ignore_eos = false;
-  std::optional<absl::Duration> time_limit;
+  std::optional<absl::Duration> time_limit = {};
 };
 
 struct GenerateRequest {
-  std::vector<TokenId> prompt;
-  SamplingOptions sampling;
-  StoppingOptions stopping;
+  std::vector<TokenId> prompt = {};
+  SamplingOptions sampling = {};
+  StoppingOptions stopping = {};
   bool tokens = false;  // Log-probabilities and ranks come with top_candidates only.
-  std::optional<int64_t> top_candidates;  // 0 to 20.
-  bool prompt_tokens = false;             // Report the prompt.
+  std::optional<int64_t> top_candidates = {};  // 0 to 20.
+  bool prompt_tokens = false;                  // Report the prompt.
   bool progress = false;
-  std::string cache_salt;
+  std::string cache_salt = {};
   absl::Time received = absl::Now();
   absl::Time deadline = absl::InfiniteFuture();  // The rpc's.
 };
 
 struct ScoreRequest {
-  std::vector<TokenId> tokens;
+  std::vector<TokenId> tokens = {};
   int64_t from_position = 0;
   int64_t top_candidates = 0;
-  std::vector<TokenId> candidates;
+  std::vector<TokenId> candidates = {};
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -70,9 +70,9 @@ struct Candidate {
 
 struct TokenReport {
   TokenId id = 0;
-  std::optional<float> logprob;
-  std::optional<int64_t> rank;
-  std::vector<Candidate> candidates;
+  std::optional<float> logprob = {};
+  std::optional<int64_t> rank = {};
+  std::vector<Candidate> candidates = {};
 };
 
 enum class FinishReason { kEos, kStopToken, kMaxTokens, kContextLength, kTimeLimit };
@@ -85,7 +85,7 @@ struct Timings {
 
 // The events of a reply, in the order of ModelService.Generate.
 struct AcceptedEvent {
-  std::optional<uint64_t> seed;
+  std::optional<uint64_t> seed = {};
   int64_t prompt_tokens = 0;
   int64_t max_tokens = 0;
 };
@@ -97,14 +97,14 @@ struct PrefillEvent {
   int64_t tokens_total = 0;
 };
 struct PromptEvent {
-  std::vector<TokenReport> tokens;
+  std::vector<TokenReport> tokens = {};
 };
 struct TokensEvent {
-  std::vector<TokenReport> tokens;
+  std::vector<TokenReport> tokens = {};
 };
 struct FinishedEvent {
   FinishReason reason = FinishReason::kEos;
-  std::optional<TokenId> stop_token;
+  std::optional<TokenId> stop_token = {};
   int64_t prompt_tokens = 0;
   int64_t cached_prompt_tokens = 0;
   int64_t completion_tokens = 0;
@@ -113,10 +113,10 @@ struct FinishedEvent {
 // The event of a score.
 struct PositionScore {
   int64_t position = 0;
-  std::optional<float> next_logprob;
+  std::optional<float> next_logprob = {};
   float log_sum_exp = 0;
-  std::vector<Candidate> top;
-  std::vector<Candidate> requested;
+  std::vector<Candidate> top = {};
+  std::vector<Candidate> requested = {};
 };
 using Event = std::variant<AcceptedEvent, QueuedEvent, PrefillEvent, PromptEvent, TokensEvent,
                            FinishedEvent, PositionScore>;

@@ -10,9 +10,9 @@
 namespace llama {
 
 struct DrawContext {
-  std::span<const TokenId> tokens;     // Prompt and reply so far.
-  std::span<const TokenId> forbidden;  // Not to be drawn.
-  uint64_t seed = 0;                   // Of this request; unused at temperature 0.
+  std::span<const TokenId> tokens = {};     // Prompt and reply so far.
+  std::span<const TokenId> forbidden = {};  // Not to be drawn.
+  uint64_t seed = 0;                        // Of this request; unused at temperature 0.
 };
 
 // Draws next tokens as SamplingOptions in common.proto says. The draw depends on the logits, the

@@ -31,10 +31,10 @@ Sequence::Sequence(GenerateRequest request, const ReplyLimit& limit, uint64_t se
   if (!generate.prompt_tokens) return;
   if (generate.top_candidates.has_value()) {
     schedule.next_logits = 0;
-    prompt_reports_.push_back({.id = tokens_[0], .logprob = {}, .rank = {}, .candidates = {}});
+    prompt_reports_.push_back({.id = tokens_[0]});
   } else {
     for (const TokenId id : tokens_) {
-      prompt_reports_.push_back({.id = id, .logprob = {}, .rank = {}, .candidates = {}});
+      prompt_reports_.push_back({.id = id});
     }
   }
 }
@@ -114,11 +114,7 @@ bool Sequence::TakeLogits(int64_t position, std::span<const float> logits, Sampl
 
 void Sequence::Score(int64_t position, std::span<const float> logits) {
   const auto& request = std::get<ScoreRequest>(request_);
-  PositionScore score = {.position = position,
-                         .next_logprob = {},
-                         .log_sum_exp = LogSumExp(logits),
-                         .top = {},
-                         .requested = {}};
+  PositionScore score = {.position = position, .log_sum_exp = LogSumExp(logits)};
   if (position + 1 < schedule.length) {
     score.next_logprob = logits[tokens_[static_cast<size_t>(position) + 1]] - score.log_sum_exp;
   }
@@ -160,7 +156,7 @@ bool Sequence::Draw(std::span<const float> logits, Sampler& sampler, absl::Time 
   if (request.top_candidates.has_value()) {
     pending_.push_back(ReportToken(logits, id, *request.top_candidates));
   } else {
-    pending_.push_back({.id = id, .logprob = {}, .rank = {}, .candidates = {}});
+    pending_.push_back({.id = id});
   }
   tokens_.push_back(id);
   ++schedule.length;

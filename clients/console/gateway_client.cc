@@ -1,0 +1,100 @@
+#include "clients/console/gateway_client.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/grpc_status.h"
+#include "common/status_details.h"
+
+namespace llama {
+namespace {
+
+constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
+constexpr absl::Duration kLoadingInterval = absl::Milliseconds(300);
+
+}  // namespace
+
+GatewayClient::GatewayClient(std::string address)
+    : address_(std::move(address)), stub_(v1::GatewayService::NewStub(CreateChannel(address_))) {}
+
+absl::StatusOr<v1::GetInfoResponse> GatewayClient::GetInfo(
+    bool tensors, const std::function<void(int64_t)>& on_loading) {
+  while (true) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kConnectTimeout));
+    v1::GetInfoRequest request;
+    request.set_tensors(tensors);
+    v1::GetInfoResponse response;
+    const absl::Status status = FromGrpcStatus(stub_->GetInfo(&context, request, &response));
+    if (status.ok()) return response;
+    if (GetReason(status) == "LOADING") {
+      int64_t percent = 0;
+      const auto info = GetDetail<google::rpc::ErrorInfo>(status);
+      const auto found = info->metadata().find("percent");
+      if (found != info->metadata().end()) (void)absl::SimpleAtoi(found->second, &percent);
+      on_loading(percent);
+      absl::SleepFor(kLoadingInterval);
+      continue;
+    }
+    if (!GetReason(status).empty()) return status;
+    return absl::UnavailableError(absl::StrCat(
+        "no gateway answers at ", address_,
+        ": start lnb-tokenizer, lnb-model and lnb-gateway (deploy/quickstart.sh does), or name "
+        "another with --gateway"));
+  }
+}
+
+absl::Status GatewayClient::Generate(
+    const v1::GenerateRequest& request,
+    const std::function<bool(const v1::GenerateResponse&)>& on_response) {
+  grpc::ClientContext context;
+  {
+    MutexLock lock(&mutex_);
+    running_ = &context;
+  }
+  const auto reader = stub_->Generate(&context, request);
+  v1::GenerateResponse response;
+  bool wanted = true;
+  // gRPC gives the status only once everything is read.
+  while (reader->Read(&response)) {
+    if (wanted && !on_response(response)) {
+      wanted = false;
+      context.TryCancel();
+    }
+  }
+  const grpc::Status status = reader->Finish();
+  MutexLock lock(&mutex_);
+  running_ = nullptr;
+  return FromGrpcStatus(status);
+}
+
+bool GatewayClient::Cancel() {
+  MutexLock lock(&mutex_);
+  if (running_ == nullptr) return false;
+  std::exchange(running_, nullptr)->TryCancel();
+  return true;
+}
+
+std::string ExplainStatus(const absl::Status& status) {
+  std::string advice;
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+      advice = " (the service is not there now; try again in a moment)";
+      break;
+    case absl::StatusCode::kResourceExhausted:
+      advice = " (the server has too much to do; try again later, or ask for less)";
+      break;
+    case absl::StatusCode::kInvalidArgument:
+      advice = " (the request was refused as it is)";
+      break;
+    default:
+      break;
+  }
+  return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message(), advice);
+}
+
+}  // namespace llama

@@ -1,0 +1,313 @@
+// The engine over the small trained model: what comes out must not depend on anything but the
+// request.
+#include "services/model/engine/engine.h"
+
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/mutex.h"
+#include "common/status_details.h"
+#include "gtest/gtest.h"
+#include "services/model/kernels/kernels.h"
+
+namespace llama {
+namespace {
+
+// Keeps what a request is told.
+class Recorder : public EventSink {
+ public:
+  void Write(Event event) override {
+    MutexLock lock(&mutex_);
+    if (const auto* tokens = std::get_if<TokensEvent>(&event)) {
+      tokens_.insert(tokens_.end(), tokens->tokens.begin(), tokens->tokens.end());
+    }
+    events_.push_back(std::move(event));
+  }
+  void Finish(const absl::Status& status) override {
+    MutexLock lock(&mutex_);
+    EXPECT_FALSE(status_.has_value()) << "finished twice";
+    status_ = status;
+  }
+  bool writable() const override {
+    MutexLock lock(&mutex_);
+    return writable_;
+  }
+  bool cancelled() const override {
+    MutexLock lock(&mutex_);
+    return cancelled_;
+  }
+
+  absl::Status Wait() {
+    MutexLock lock(&mutex_,
+                   [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return status_.has_value(); });
+    return *status_;
+  }
+  void WaitForTokens(size_t count) {
+    MutexLock lock(&mutex_, [this, count]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return tokens_.size() >= count || status_.has_value();
+    });
+  }
+  void SetWritable(bool writable) {
+    MutexLock lock(&mutex_);
+    writable_ = writable;
+  }
+  void Cancel() {
+    MutexLock lock(&mutex_);
+    cancelled_ = true;
+  }
+  std::vector<TokenReport> tokens() const {
+    MutexLock lock(&mutex_);
+    return tokens_;
+  }
+  std::vector<TokenId> ids() const {
+    std::vector<TokenId> result;
+    for (const TokenReport& token : tokens()) result.push_back(token.id);
+    return result;
+  }
+  std::vector<float> logprobs() const {
+    std::vector<float> result;
+    for (const TokenReport& token : tokens()) result.push_back(token.logprob.value());
+    return result;
+  }
+  std::vector<Event> events() const {
+    MutexLock lock(&mutex_);
+    return events_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::vector<Event> events_ ABSL_GUARDED_BY(mutex_);
+  std::vector<TokenReport> tokens_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
+  bool writable_ ABSL_GUARDED_BY(mutex_) = true;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+struct ModelSetup {
+  const Kernels* kernels = SupportedKernels().back();
+  DataType activations = DataType::kBf16;
+  size_t threads = 2;
+  int64_t max_batch_tokens = 64;
+  int64_t blocks = 256;
+  EngineOptions engine = {.max_running = 16};
+};
+
+struct Model {
+  explicit Model(const ModelSetup& setup = {})
+      : checkpoint(Checkpoint::Load(std::string(LLAMA_TEST_DATA) + "/stories260K",
+                                    {.weights = setup.activations})
+                       .value()),
+        team(setup.threads),
+        transformer(checkpoint->config(), checkpoint->weights(), *setup.kernels, team,
+                    {.activations = setup.activations,
+                     .context_length = 512,
+                     .max_batch_tokens = setup.max_batch_tokens,
+                     .max_batch_logits = 16}),
+        cache(KvCache::Create(checkpoint->config(), setup.activations, setup.blocks).value()),
+        engine(checkpoint->config(), transformer, *cache, setup.engine) {}
+
+  std::shared_ptr<Recorder> Submit(GenerateRequest request) {
+    auto recorder = std::make_shared<Recorder>();
+    const absl::Status status = engine.Submit(std::move(request), recorder);
+    if (!status.ok()) recorder->Finish(status);
+    return recorder;
+  }
+  std::shared_ptr<Recorder> Run(const GenerateRequest& request) {
+    auto recorder = Submit(request);
+    EXPECT_EQ(recorder->Wait(), absl::OkStatus());
+    return recorder;
+  }
+  void WaitUntilIdle() {
+    while (engine.load().running + engine.load().waiting > 0) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  }
+
+  std::unique_ptr<Checkpoint> checkpoint;
+  ThreadTeam team;
+  Transformer transformer;
+  std::unique_ptr<KvCache> cache;
+  Engine engine;
+};
+
+std::vector<TokenId> Prompt(size_t length, uint32_t seed) {
+  std::vector<TokenId> prompt = {1};
+  while (prompt.size() < length) {
+    seed = seed * 1664525 + 1013904223;
+    prompt.push_back(3 + (seed >> 8) % 500);
+  }
+  return prompt;
+}
+
+// A request whose reply is long, random and reported in full.
+GenerateRequest Request(uint32_t seed, size_t prompt = 40, int64_t max_tokens = 30) {
+  return {.prompt = Prompt(prompt, seed),
+          .sampling = {.temperature = 1, .seed = seed},
+          .stopping = {.max_tokens = max_tokens},
+          .top_candidates = 2};
+}
+
+TEST(EngineTest, AReplyDoesNotDependOnWhatElseRuns) {
+  for (const Kernels* const kernels : SupportedKernels()) {
+    const auto alone =
+        Model({.kernels = kernels, .threads = 1, .max_batch_tokens = 512}).Run(Request(1));
+    EXPECT_EQ(alone->ids().size(), 30u);
+    for (const ModelSetup& setup : {ModelSetup{.threads = 1, .max_batch_tokens = 16},
+                                    ModelSetup{.threads = 2, .max_batch_tokens = 17},
+                                    ModelSetup{.threads = 3, .max_batch_tokens = 64}}) {
+      ModelSetup with_kernels = setup;
+      with_kernels.kernels = kernels;
+      Model model(with_kernels);
+      std::vector<std::shared_ptr<Recorder>> others;
+      for (uint32_t i = 2; i < 5; ++i) others.push_back(model.Submit(Request(i, 20 * i)));
+      const auto beside = model.Submit(Request(1));
+      for (uint32_t i = 5; i < 9; ++i) others.push_back(model.Submit(Request(i, 7 * i)));
+      EXPECT_EQ(beside->Wait(), absl::OkStatus());
+      EXPECT_EQ(beside->ids(), alone->ids()) << kernels->name;
+      EXPECT_EQ(beside->logprobs(), alone->logprobs()) << kernels->name;
+      for (const auto& other : others) EXPECT_EQ(other->Wait(), absl::OkStatus());
+    }
+  }
+}
+
+TEST(EngineTest, AReplyDoesNotDependOnPreemption) {
+  Model roomy;
+  // Room for about one and a half of the sequences.
+  Model tight({.blocks = 8});
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  for (uint32_t i = 1; i < 7; ++i) recorders.push_back(tight.Submit(Request(i, 50)));
+  for (uint32_t i = 1; i < 7; ++i) {
+    EXPECT_EQ(recorders[i - 1]->Wait(), absl::OkStatus());
+    const auto expected = roomy.Run(Request(i, 50));
+    EXPECT_EQ(recorders[i - 1]->ids(), expected->ids());
+    EXPECT_EQ(recorders[i - 1]->logprobs(), expected->logprobs());
+  }
+  tight.WaitUntilIdle();
+  EXPECT_EQ(tight.engine.load().kv_cache_bytes_used, 0);
+}
+
+TEST(EngineTest, EventsComeInTheirOrder) {
+  Model model;
+  GenerateRequest request = Request(1, 100, 5);
+  request.prompt_tokens = true;
+  request.progress = true;
+  const std::vector<Event> events = model.Run(request)->events();
+  ASSERT_TRUE(std::holds_alternative<AcceptedEvent>(events.front()));
+  EXPECT_EQ(std::get<AcceptedEvent>(events.front()).seed, 1u);
+  ASSERT_TRUE(std::holds_alternative<FinishedEvent>(events.back()));
+  const auto& finished = std::get<FinishedEvent>(events.back());
+  EXPECT_EQ(finished.reason, FinishReason::kMaxTokens);
+  EXPECT_EQ(finished.completion_tokens, 5);
+  EXPECT_EQ(finished.prompt_tokens, 100);
+  size_t last = 0;
+  for (const Event& event : events) {
+    const size_t rank = std::holds_alternative<AcceptedEvent>(event)  ? 0
+                        : std::holds_alternative<QueuedEvent>(event)  ? 1
+                        : std::holds_alternative<PrefillEvent>(event) ? 1
+                        : std::holds_alternative<PromptEvent>(event)  ? 2
+                        : std::holds_alternative<TokensEvent>(event)  ? 3
+                                                                      : 4;
+    EXPECT_GE(rank, last);
+    last = rank;
+    if (const auto* prompt = std::get_if<PromptEvent>(&event)) {
+      ASSERT_EQ(prompt->tokens.size(), 100u);
+      EXPECT_FALSE(prompt->tokens[0].logprob.has_value());
+      EXPECT_TRUE(prompt->tokens[1].logprob.has_value());
+    }
+  }
+}
+
+TEST(EngineTest, ScoreAndGenerateAgreeToTheBit) {
+  Model model;
+  const auto generated = model.Run(Request(3));
+  ScoreRequest score = {.tokens = Prompt(40, 3), .from_position = 39};
+  for (const TokenId id : generated->ids()) score.tokens.push_back(id);
+  const auto recorder = std::make_shared<Recorder>();
+  ASSERT_TRUE(model.engine.Submit(score, recorder).ok());
+  ASSERT_TRUE(recorder->Wait().ok());
+  const std::vector<Event> events = recorder->events();
+  ASSERT_EQ(events.size(), 31u);
+  for (size_t i = 0; i < 30; ++i) {
+    const auto& position = std::get<PositionScore>(events[i]);
+    EXPECT_EQ(position.position, static_cast<int64_t>(39 + i));
+    EXPECT_EQ(position.next_logprob, generated->logprobs()[i]);
+  }
+  EXPECT_FALSE(std::get<PositionScore>(events[30]).next_logprob.has_value());
+}
+
+TEST(EngineTest, StopTokensEndTheReplyAndAreNotPartOfIt) {
+  Model model;
+  const std::vector<TokenId> ids = model.Run(Request(4))->ids();
+  GenerateRequest request = Request(4);
+  request.stopping.stop_token_ids = {ids[7]};
+  const size_t first = static_cast<size_t>(std::find(ids.begin(), ids.end(), ids[7]) - ids.begin());
+  const auto stopped = model.Run(request);
+  EXPECT_EQ(stopped->ids(), std::vector<TokenId>(ids.begin(), ids.begin() + first));
+  const std::vector<Event> events = stopped->events();
+  EXPECT_EQ(std::get<FinishedEvent>(events.back()).reason, FinishReason::kStopToken);
+  EXPECT_EQ(std::get<FinishedEvent>(events.back()).stop_token, ids[7]);
+  request.stopping.min_tokens = 20;
+  for (size_t i = 0; i < 20; ++i) EXPECT_NE(model.Run(request)->ids()[i], ids[7]);
+}
+
+TEST(EngineTest, CancelledAndExpiredRequestsFreeTheirMemory) {
+  Model model;
+  GenerateRequest endless = Request(5, 10, 400);
+  const auto cancelled = model.Submit(endless);
+  cancelled->WaitForTokens(3);
+  cancelled->Cancel();
+  EXPECT_EQ(cancelled->Wait().code(), absl::StatusCode::kCancelled);
+  endless.deadline = absl::Now() - absl::Seconds(1);
+  EXPECT_EQ(model.Submit(endless)->Wait().code(), absl::StatusCode::kDeadlineExceeded);
+  endless.deadline = absl::InfiniteFuture();
+  endless.stopping.time_limit = absl::Nanoseconds(1);
+  const auto limited = model.Run(endless);
+  const std::vector<Event> events = limited->events();
+  EXPECT_EQ(std::get<FinishedEvent>(events.back()).reason, FinishReason::kTimeLimit);
+  model.WaitUntilIdle();
+  EXPECT_EQ(model.engine.load().kv_cache_bytes_used, 0);
+}
+
+TEST(EngineTest, ASlowReaderPausesOnlyItself) {
+  Model model;
+  const auto slow = model.Submit(Request(6, 10, 400));
+  slow->WaitForTokens(1);
+  slow->SetWritable(false);
+  model.Run(Request(7));  // By its end the pause has been noticed.
+  const size_t count = slow->ids().size();
+  model.Run(Request(8));
+  EXPECT_EQ(slow->ids().size(), count);
+  slow->SetWritable(true);
+  model.engine.Wake();
+  EXPECT_EQ(slow->Wait(), absl::OkStatus());
+  EXPECT_EQ(slow->ids().size(), 400u);
+}
+
+TEST(EngineTest, FullQueuesAndImpossibleRequestsAreRefused) {
+  Model model({.blocks = 4, .engine = {.max_running = 1, .max_waiting = 2}});
+  EXPECT_EQ(GetReason(model.Submit(Request(1, 40, 100))->Wait()), "KV_CACHE_TOO_SMALL");
+  std::vector<std::shared_ptr<Recorder>> recorders;
+  for (uint32_t i = 0; i < 40; ++i) recorders.push_back(model.Submit(Request(i, 30, 20)));
+  int refused = 0;
+  for (const auto& recorder : recorders) {
+    const absl::Status status = recorder->Wait();
+    if (status.ok()) continue;
+    ++refused;
+    EXPECT_EQ(GetReason(status), "QUEUE_FULL");
+    EXPECT_TRUE(GetDetail<google::rpc::RetryInfo>(status).has_value());
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_LT(refused, 40);
+}
+
+TEST(EngineTest, DestructionEndsWhatIsLeft) {
+  auto model = std::make_unique<Model>();
+  const auto left = model->Submit(Request(1, 10, 400));
+  model = nullptr;
+  EXPECT_EQ(left->Wait().code(), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace llama

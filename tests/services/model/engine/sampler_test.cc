@@ -1,0 +1,134 @@
+#include "services/model/engine/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <random>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "services/model/engine/logprobs.h"
+#include "services/model/engine/random.h"
+
+namespace llama {
+namespace {
+
+using testing::ElementsAre;
+
+// The probabilities that SamplingOptions describe, computed step by step with full sorts.
+std::vector<double> Expected(const std::vector<double>& logits, const SamplingOptions& options) {
+  std::vector<size_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  std::vector<double> p(logits.size());
+  const auto normalize = [&] {
+    const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+    for (double& value : p) value /= sum;
+  };
+  for (size_t i = 0; i < p.size(); ++i) {
+    p[i] = std::exp((logits[i] - logits[order[0]]) / double{options.temperature});
+  }
+  if (options.top_k > 0) {
+    for (size_t i = static_cast<size_t>(options.top_k); i < order.size(); ++i) p[order[i]] = 0;
+  }
+  normalize();
+  double sum = 0;
+  for (const size_t i : order) {
+    if (sum >= double{options.top_p}) p[i] = 0;
+    sum += p[i];
+  }
+  normalize();
+  for (const size_t i : order) {
+    if (p[i] < double{options.min_p} * p[order[0]]) p[i] = 0;
+  }
+  normalize();
+  return p;
+}
+
+TEST(SamplerTest, DrawsFollowTheProbabilities) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal(0, 2);
+  std::vector<float> logits(50);
+  for (float& logit : logits) logit = normal(random);
+  for (const SamplingOptions& options :
+       {SamplingOptions{.temperature = 1}, SamplingOptions{.temperature = 0.7F, .top_k = 12},
+        SamplingOptions{.temperature = 1.5F, .top_p = 0.8F},
+        SamplingOptions{.temperature = 1.2F, .min_p = 0.1F},
+        SamplingOptions{.temperature = 1.3F, .top_k = 30, .top_p = 0.95F, .min_p = 0.02F}}) {
+    const std::vector<double> expected = Expected({logits.begin(), logits.end()}, options);
+    constexpr int kDraws = 10'000;
+    std::vector<int> counts(logits.size());
+    Sampler sampler;
+    for (uint64_t seed = 0; seed < kDraws; ++seed) {
+      ++counts[sampler.Draw(logits, options, {.tokens = {}, .forbidden = {}, .seed = seed})];
+    }
+    double chi_square = 0;
+    int degrees = -1;
+    for (size_t i = 0; i < counts.size(); ++i) {
+      if (expected[i] == 0) {
+        ASSERT_EQ(counts[i], 0) << "token " << i << " was ruled out";
+        continue;
+      }
+      const double mean = expected[i] * kDraws;
+      chi_square += (counts[i] - mean) * (counts[i] - mean) / mean;
+      ++degrees;
+    }
+    // The draws are fixed by their seeds: this cannot fail now and then. 4 standard deviations.
+    EXPECT_LT(chi_square, degrees + 4 * std::sqrt(2.0 * degrees));
+  }
+}
+
+TEST(SamplerTest, GreedyTakesTheLowestIdOfATie) {
+  Sampler sampler;
+  EXPECT_EQ(sampler.Draw(std::vector<float>{1, 3, 3, 2}, {}, {}), 1u);
+  const std::vector<TokenId> forbidden = {1};
+  EXPECT_EQ(
+      sampler.Draw(std::vector<float>{1, 3, 3, 2}, {}, {.tokens = {}, .forbidden = forbidden}), 2u);
+}
+
+TEST(SamplerTest, PenaltiesAndBiasesComeFirst) {
+  Sampler sampler;
+  const std::vector<float> logits = {2, 1.9F, -1, 0};
+  const std::vector<TokenId> tokens = {0, 0, 2};
+  EXPECT_EQ(sampler.Draw(logits, {.repetition_penalty = 1.1F}, {.tokens = tokens}), 1u);
+  EXPECT_EQ(sampler.Draw(logits, {.presence_penalty = 0.2F}, {.tokens = tokens}), 1u);
+  EXPECT_EQ(sampler.Draw(logits, {.frequency_penalty = 0.04F}, {.tokens = tokens}), 0u);
+  EXPECT_EQ(sampler.Draw(logits, {.frequency_penalty = 0.06F}, {.tokens = tokens}), 1u);
+  EXPECT_EQ(
+      sampler.Draw(logits, {.presence_penalty = 0.2F, .penalty_window = 1}, {.tokens = tokens}), 0u)
+      << "token 0 lies before the window";
+  EXPECT_EQ(sampler.Draw(logits, {.logit_bias = {{2, 100.0F}}}, {.tokens = tokens}), 2u);
+}
+
+TEST(SamplerTest, TheDrawDependsOnSeedAndPositionOnly) {
+  const std::vector<float> logits(100, 0.0F);
+  const std::vector<TokenId> tokens(5, 1);
+  const SamplingOptions options = {.temperature = 1};
+  Sampler one, two;
+  (void)two.Draw(std::vector<float>{1, 2}, options, {.seed = 9});
+  EXPECT_EQ(one.Draw(logits, options, {.tokens = tokens, .seed = 4}),
+            two.Draw(logits, options, {.tokens = tokens, .seed = 4}));
+}
+
+// From the known answers that come with the authors' Random123.
+TEST(RandomTest, PhiloxGivesTheKnownAnswers) {
+  EXPECT_THAT(Philox({0, 0, 0, 0}, {0, 0}),
+              ElementsAre(0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8));
+  EXPECT_THAT(Philox({0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}),
+              ElementsAre(0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd));
+}
+
+TEST(LogprobsTest, RanksAndCandidatesFollowTheProbabilities) {
+  const std::vector<float> logits = {0, std::log(2.0F), std::log(5.0F), std::log(2.0F)};
+  const TokenReport report = ReportToken(logits, 3, 2);
+  EXPECT_NEAR(*report.logprob, std::log(0.2), 1e-6);
+  EXPECT_EQ(report.rank, 3) << "an equally likely one with a lower id comes before";
+  ASSERT_EQ(report.candidates.size(), 2u);
+  EXPECT_EQ(report.candidates[0].id, 2u);
+  EXPECT_EQ(report.candidates[1].id, 1u);
+  EXPECT_NEAR(report.candidates[0].logprob, std::log(0.5), 1e-6);
+}
+
+}  // namespace
+}  // namespace llama

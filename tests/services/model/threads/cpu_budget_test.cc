@@ -1,0 +1,61 @@
+#include "services/model/threads/cpu_budget.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "gtest/gtest.h"
+
+namespace llama {
+namespace {
+
+class CpuBudgetTest : public testing::Test {
+ protected:
+  CpuBudgetTest() { std::filesystem::remove_all(root_); }
+  void Write(const std::string& path, const std::string& content) const {
+    const std::filesystem::path file = root_ + path;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << content << "\n";
+  }
+
+  const std::string root_ =
+      testing::TempDir() + testing::UnitTest::GetInstance()->current_test_info()->name();
+};
+
+TEST_F(CpuBudgetTest, WithoutACgroupThereIsNoQuota) {
+  const CpuBudget budget = MeasureCpuBudget(root_);
+  EXPECT_FALSE(budget.cgroup_cpus.has_value());
+  EXPECT_GE(budget.threads, 1);
+  EXPECT_LE(budget.threads, budget.affinity_cpus);
+}
+
+TEST_F(CpuBudgetTest, TheNarrowestQuotaOfAllAncestorsHolds) {
+  Write("/proc/self/cgroup", "0::/outer/inner");
+  Write("/sys/fs/cgroup/outer/inner/cpu.max", "max 100000");
+  Write("/sys/fs/cgroup/outer/cpu.max", "150000 100000");
+  const CpuBudget budget = MeasureCpuBudget(root_);
+  EXPECT_EQ(budget.cgroup_cpus, 1.5);
+  EXPECT_EQ(budget.threads, 1);
+}
+
+TEST_F(CpuBudgetTest, VersionOneQuotasCountToo) {
+  Write("/proc/self/cgroup", "4:cpu,cpuacct:/box\n3:memory:/box");
+  Write("/sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "50000");
+  Write("/sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(MeasureCpuBudget(root_).cgroup_cpus, 0.5);
+  EXPECT_EQ(MeasureCpuBudget(root_).threads, 1);
+  Write("/sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "-1");
+  EXPECT_FALSE(MeasureCpuBudget(root_).cgroup_cpus.has_value());
+}
+
+TEST_F(CpuBudgetTest, MemoryIsTheLeastOfMachineAndCgroups) {
+  Write("/proc/meminfo", "MemTotal:        1000 kB\nMemFree: 5 kB");
+  EXPECT_EQ(MeasureMemoryLimit(root_), 1024000);
+  Write("/proc/self/cgroup", "0::/box");
+  Write("/sys/fs/cgroup/box/memory.max", "max");
+  EXPECT_EQ(MeasureMemoryLimit(root_), 1024000);
+  Write("/sys/fs/cgroup/memory.max", "4096");
+  EXPECT_EQ(MeasureMemoryLimit(root_), 4096);
+}
+
+}  // namespace
+}  // namespace llama

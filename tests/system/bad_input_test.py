@@ -1,0 +1,66 @@
+"""Command lines and files that are wrong: one readable line, and the exit status that says which."""
+import pathlib
+import shutil
+import tempfile
+import unittest
+
+from services import STORIES, run
+
+PROGRAMS = ("lnb-tokenizer", "lnb-model", "lnb-gateway", "lnb-console", "lnb-probe")
+
+
+class BadInputTest(unittest.TestCase):
+    def refuse(self, status, text, program, *arguments):
+        done = run(program, *arguments)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        self.assertIn(text, done.stderr)
+
+    def test_help_and_version_succeed(self):
+        for program in PROGRAMS:
+            for flag, text in {"--help": "default", "--version": "0."}.items():
+                done = run(program, flag)
+                self.assertEqual(done.returncode, 0)
+                self.assertIn(text, done.stdout)
+                self.assertEqual(done.stderr, "")
+
+    def test_wrong_usage_exits_with_2(self):
+        for program in PROGRAMS:
+            self.refuse(2, "--no_such_flag", program, "--no_such_flag=1")
+            self.refuse(2, "stray", program, "stray")
+        self.refuse(2, "--threads", "lnb-model", f"--model_dir={STORIES}", "--threads=many")
+        self.refuse(2, "--threads", "lnb-model", f"--model_dir={STORIES}", "--threads=-1")
+        self.refuse(2, "--activations", "lnb-model", f"--model_dir={STORIES}", "--activations=f8")
+        self.refuse(2, "--model_dir", "lnb-model")
+        self.refuse(2, "--tokenizer", "lnb-tokenizer")
+
+    def test_missing_files_are_named(self):
+        self.refuse(1, "nowhere/params.json", "lnb-model", "--model_dir=nowhere", "--validate_only")
+        self.refuse(1, "nowhere/tokenizer.model", "lnb-tokenizer", "--model_dir=nowhere", "--validate_only")
+
+    def test_damaged_files_are_named(self):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            for name in ("params.json", "consolidated.00.pth", "tokenizer.model"):
+                whole = (STORIES / name).read_bytes()
+                for size in (0, 1, len(whole) // 2, len(whole) - 1):
+                    shutil.copytree(STORIES, folder, dirs_exist_ok=True)
+                    (folder / name).write_bytes(whole[:size])
+                    program = "lnb-tokenizer" if name == "tokenizer.model" else "lnb-model"
+                    if name == "params.json" and size == len(whole) - 1:
+                        continue  # Only its newline is gone.
+                    self.refuse(1, name, program, f"--model_dir={folder}", "--validate_only")
+
+    def test_too_little_memory_is_refused_with_the_sum(self):
+        self.refuse(1, "of KV cache", "lnb-model", f"--model_dir={STORIES}", "--kv_cache_bytes=900000000000000",
+                    "--validate_only")
+
+    def test_validation_says_so(self):
+        for program in ("lnb-model", "lnb-tokenizer"):
+            done = run(program, f"--model_dir={STORIES}", "--validate_only")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("valid", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

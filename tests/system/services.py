@@ -1,0 +1,103 @@
+"""Starts and stops the real programs for the system tests."""
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from reflection_client import Client
+
+BIN = pathlib.Path(os.environ["LLAMA_BIN"])
+DATA = pathlib.Path(__file__).parent.parent / "data"
+STORIES = DATA / "stories260K"
+
+GENERATE = "llama.v1.GatewayService/Generate"
+
+
+def run(program, *arguments, **options):
+    """Runs a program to its end: the completed process, with its output as text."""
+    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=60, **options)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Service:
+    """One running program."""
+
+    def __init__(self, program, service, *flags, port=None):
+        self.service = service
+        self.port = port or free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.log = tempfile.TemporaryFile(mode="w+")
+        self.process = subprocess.Popen([BIN / program, f"--listen={self.address}", *map(str, flags)], stderr=self.log)
+
+    def ready(self):
+        return run("lnb-probe", f"--address={self.address}", f"--service={self.service}").returncode == 0
+
+    def wait_until_ready(self, seconds=30):
+        wait_until(lambda: self.ready() or self.process.poll() is not None, seconds)
+        assert self.process.poll() is None, self.log_text()
+
+    def log_text(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def stop(self, how=signal.SIGTERM, seconds=30):
+        """Sends a signal; the exit status."""
+        self.process.send_signal(how)
+        return self.process.wait(seconds)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+class Services:
+    """Tokenizer, model and gateway, wired together."""
+
+    def __init__(self, model_dir=STORIES, tokenizer_dir=None, model_flags=()):
+        self.model_dir, self.model_flags = model_dir, model_flags
+        self.tokenizer = Service("lnb-tokenizer", "llama.v1.TokenizerService",
+                                 f"--model_dir={tokenizer_dir or model_dir}")
+        self.model = self.start_model()
+        self.gateway = Service("lnb-gateway", "llama.v1.GatewayService", f"--tokenizer={self.tokenizer.address}",
+                               f"--model={self.model.address}")
+
+    def start_model(self, port=None):
+        return Service("lnb-model", "llama.v1.ModelService", f"--model_dir={self.model_dir}", *self.model_flags,
+                       port=port)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for service in (self.gateway, self.model, self.tokenizer):
+            service.close()
+
+    def client(self):
+        return Client(self.gateway.address)
+
+    def load(self):
+        return Client(self.model.address).unary("llama.v1.ModelService/GetLoad")
+
+    def wait_until_idle(self):
+        wait_until(lambda: int(self.load().get("running", 0)) + int(self.load().get("waiting", 0)) == 0)
+
+
+def wait_until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.05)
+
+
+def text_of(events):
+    return "".join(event.get("delta", {}).get("text", "") for event in events)
