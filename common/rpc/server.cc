@@ -15,6 +15,7 @@ namespace {
 constexpr int kMaxMessageBytes = 4 << 20;
 constexpr int kMaxMetadataBytes = 8 << 10;
 constexpr int kMaxStreamsPerConnection = 100;
+constexpr absl::Duration kCancelTimeout = absl::Seconds(5);
 
 void SetLimits(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -108,6 +109,8 @@ class Server::Impl {
     // Cancels what is left, health watches included; returns when every call is over.
     server_->Shutdown(absl::ToChronoTime(absl::Now()));
     server_->Wait();
+    // What was cancelled lets go of what it uses, which its owner may destroy next.
+    gate_.WaitUntilEmpty(absl::Now() + kCancelTimeout);
     server_ = nullptr;
     return all_over;
   }

@@ -12,20 +12,33 @@ namespace {
 
 constexpr absl::string_view kModelPath = "prompt_token_ids";
 constexpr absl::string_view kGatewayPath = "prompt.token_ids.ids";
+constexpr absl::string_view kBadRequestUrl = "type.googleapis.com/google.rpc.BadRequest";
 
-// A FIELD_INVALID of the model service in terms of GenerateRequest.
-absl::Status MapField(const absl::Status& status) {
-  const auto bad_request = GetDetail<google::rpc::BadRequest>(status);
-  if (!bad_request.has_value() || bad_request->field_violations_size() != 1) return status;
-  const auto& violation = bad_request->field_violations(0);
-  absl::string_view rest = violation.field();
-  if (!absl::ConsumePrefix(&rest, kModelPath)) return status;
-  return FieldInvalid(absl::StrCat(kGatewayPath, rest), violation.description(), GetReason(status));
+std::string MapPath(const std::string& path) {
+  absl::string_view rest = path;
+  return absl::ConsumePrefix(&rest, kModelPath) ? absl::StrCat(kGatewayPath, rest) : path;
 }
 
+// The field paths of the model service in terms of GenerateRequest; the rest as it is.
+absl::Status MapFields(const absl::Status& status) {
+  auto bad_request = GetDetail<google::rpc::BadRequest>(status);
+  if (!bad_request.has_value()) return status;
+  for (auto& violation : *bad_request->mutable_field_violations()) {
+    violation.set_field(MapPath(violation.field()));
+  }
+  // The message begins with the path, too.
+  absl::Status mapped(status.code(), MapPath(std::string(status.message())));
+  status.ForEachPayload([&mapped](absl::string_view type_url, const absl::Cord& payload) {
+    mapped.SetPayload(type_url, payload);
+  });
+  mapped.SetPayload(kBadRequestUrl, absl::Cord(bad_request->SerializeAsString()));
+  return mapped;
+}
+
+// CANCELLED is not: if it was the client who cancelled, it does not hear of it any more; otherwise
+// the backend was shut down.
 bool IsTheBackends(const absl::Status& status) {
-  return !GetReason(status).empty() || status.code() == absl::StatusCode::kCancelled ||
-         status.code() == absl::StatusCode::kDeadlineExceeded ||
+  return !GetReason(status).empty() || status.code() == absl::StatusCode::kDeadlineExceeded ||
          status.code() == absl::StatusCode::kResourceExhausted;
 }
 
@@ -33,7 +46,7 @@ bool IsTheBackends(const absl::Status& status) {
 
 absl::Status BackendFailed(absl::string_view backend, const grpc::Status& status) {
   const absl::Status converted = FromGrpcStatus(status);
-  if (IsTheBackends(converted)) return MapField(converted);
+  if (IsTheBackends(converted)) return MapFields(converted);
   return MakeStatus(
       absl::StatusCode::kUnavailable, "BACKEND_UNREACHABLE",
       absl::StrCat("the ", backend, " service cannot be reached: ", converted.message()),
@@ -42,7 +55,7 @@ absl::Status BackendFailed(absl::string_view backend, const grpc::Status& status
 
 absl::Status BackendLost(absl::string_view backend, const grpc::Status& status, int64_t tokens) {
   const absl::Status converted = FromGrpcStatus(status);
-  if (IsTheBackends(converted)) return MapField(converted);
+  if (IsTheBackends(converted)) return MapFields(converted);
   return MakeStatus(absl::StatusCode::kUnavailable, "BACKEND_LOST",
                     absl::StrCat("the ", backend, " service went away after ", tokens,
                                  " tokens: ", converted.message()),

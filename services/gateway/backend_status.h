@@ -10,8 +10,8 @@
 namespace llama {
 
 // What a failed call to a backend means to the gateway's client. What the services themselves say
-// passes unchanged, but for field paths, which become those of the client's message; cancellation
-// and deadline too. Otherwise the backend is not there: UNAVAILABLE (BACKEND_UNREACHABLE).
+// passes unchanged, but for field paths, which become those of the client's message; a passed
+// deadline too. Otherwise the backend is not there: UNAVAILABLE (BACKEND_UNREACHABLE).
 // `backend`: "tokenizer" or "model".
 absl::Status BackendFailed(absl::string_view backend, const grpc::Status& status);
 

@@ -42,12 +42,17 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
   }
   v1::GenerateRequest named = *request;
   if (named.request_id().empty()) named.set_request_id(PickRequestId());
-  const auto relay = std::make_shared<Relay>(stubs_, named, *std::move(pass), monitor_.backends(),
+  const auto relay = std::make_shared<Relay>(stubs_, named, monitor_.backends(),
                                              absl::FromChrono(context->deadline()));
-  // The relay owns the stream, so that the stream only knows of the relay.
-  const auto stream = Relay::Stream::Create(context, {}, [weak = std::weak_ptr<Relay>(relay)] {
-    if (const std::shared_ptr<Relay> alive = weak.lock()) alive->OnClientChange();
-  });
+  // The relay owns the stream, so that the stream only knows of the relay. The call is over when
+  // both are: the stream's end may wait for its client when the relay has nothing more to do.
+  const auto stream =
+      Relay::Stream::Create(context, {},
+                            [weak = std::weak_ptr<Relay>(relay),
+                             entered = std::make_shared<ServingGate::Pass>(*std::move(pass))] {
+                              if (const std::shared_ptr<Relay> alive = weak.lock())
+                                alive->OnClientChange();
+                            });
   relay->Start(stream);
   return stream.get();
 }
@@ -65,6 +70,8 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetInfo(grpc::CallbackServerContex
       &call->context, &call->request, response->mutable_model(),
       [call, reactor, response](const grpc::Status& status) {
         *response->mutable_tokenizer() = call->backends->tokenizer;
+        response->mutable_model()->mutable_model()->set_tokenizer_digest(
+            call->backends->tokenizer.digest());
         reactor->Finish(status.ok() ? status : ToGrpcStatus(BackendFailed("model", status)));
       });
   return reactor;

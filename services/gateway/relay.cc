@@ -15,8 +15,14 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration& out) {
   out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
 }
 
-absl::Duration GetDuration(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+// What is left of a time limit after `elapsed`, at least a moment. One that is not valid stays, for
+// the model to refuse.
+void Shorten(absl::Duration elapsed, google::protobuf::Duration& limit) {
+  const bool valid = limit.seconds() >= 0 && limit.nanos() >= 0 && limit.nanos() < 1'000'000'000 &&
+                     (limit.seconds() > 0 || limit.nanos() > 0);
+  if (!valid) return;
+  const absl::Duration given = absl::Seconds(limit.seconds()) + absl::Nanoseconds(limit.nanos());
+  SetDuration(std::max(given - elapsed, absl::Nanoseconds(1)), limit);
 }
 
 bool WantsTokens(const v1::OutputOptions& output) {
@@ -30,11 +36,10 @@ std::vector<std::string> StopSequences(const v1::GenerateRequest& request) {
 
 }  // namespace
 
-Relay::Relay(const Stubs& stubs, const v1::GenerateRequest& request, ServingGate::Pass pass,
+Relay::Relay(const Stubs& stubs, const v1::GenerateRequest& request,
              std::shared_ptr<const Backends> backends, absl::Time deadline)
     : stubs_(stubs),
       request_(request),
-      pass_(std::move(pass)),
       backends_(std::move(backends)),
       deadline_(deadline),
       matcher_(StopSequences(request), request.stopping().min_tokens()) {}
@@ -67,12 +72,8 @@ void Relay::OnEncoded(const grpc::Status& status) {
   *model_request_.mutable_stopping() = request_.stopping();
   model_request_.mutable_stopping()->clear_stop_sequences();
   if (request_.stopping().has_time_limit()) {
-    // It runs from the receipt of the call. What is left may be nothing, which is then a moment.
-    const absl::Duration limit = GetDuration(request_.stopping().time_limit());
-    if (limit > absl::ZeroDuration()) {
-      SetDuration(std::max(limit - (absl::Now() - received_), absl::Nanoseconds(1)),
-                  *model_request_.mutable_stopping()->mutable_time_limit());
-    }
+    // It runs from the receipt of the call.
+    Shorten(absl::Now() - received_, *model_request_.mutable_stopping()->mutable_time_limit());
   }
   *model_request_.mutable_eos_token_ids() = encoded_.eos_token_ids();
   *model_request_.mutable_output() = request_.output();
@@ -153,8 +154,7 @@ void Relay::OnModelRead(bool ok) {
 // The model's stream ended. If the relay has not, that is why it ends.
 void Relay::OnModelDone(const grpc::Status& status) {
   if (ended_) return;
-  End(tokens_ == 0 && sequence_ == 0 ? BackendFailed("model", status)
-                                     : BackendLost("model", status, tokens_));
+  End(sequence_ == 0 ? BackendFailed("model", status) : BackendLost("model", status, tokens_));
 }
 
 // Sends the next token to the decoder: one at a time if it matters which text is whose.
@@ -202,8 +202,8 @@ void Relay::OnDecoded(bool ok) {
 
 void Relay::OnDecodeDone(const grpc::Status& status) {
   if (ended_) return;
-  End(tokens_ == 0 ? BackendFailed("tokenizer", status)
-                   : BackendLost("tokenizer", status, tokens_));
+  End(sequence_ == 0 ? BackendFailed("tokenizer", status)
+                     : BackendLost("tokenizer", status, tokens_));
 }
 
 void Relay::Deliver(StopMatcher::Output output, const std::string& held) {

@@ -11,7 +11,6 @@
 
 #include "absl/time/time.h"
 #include "common/rpc/server_stream.h"
-#include "common/rpc/serving_gate.h"
 #include "llama/v1/gateway_service.grpc.pb.h"
 #include "llama/v1/model_service.grpc.pb.h"
 #include "llama/v1/tokenizer_service.grpc.pb.h"
@@ -26,8 +25,8 @@ namespace llama {
 // One thing happens after the other: each reaction of gRPC starts the next operation, so that all
 // but the atomic members belong to whoever runs the current reaction, and no lock is needed. Only
 // the client's side comes in between: it cancels, which makes the operation under way fail, or it
-// reads again, which resumes a relay that waits for it. A relay lives until its client's stream and
-// both backends' calls are over.
+// reads again, which resumes a relay that waits for it. A relay lives until both
+// backends' calls are over, and keeps its client's stream.
 class Relay final : public std::enable_shared_from_this<Relay> {
  public:
   using Stream = ServerStream<v1::GenerateResponse>;
@@ -37,7 +36,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
     v1::ModelService::Stub& model;
   };
 
-  Relay(const Stubs& stubs, const v1::GenerateRequest& request, ServingGate::Pass pass,
+  Relay(const Stubs& stubs, const v1::GenerateRequest& request,
         std::shared_ptr<const Backends> backends, absl::Time deadline);
 
   // Begins to write to `client`, and finishes it once, whatever happens.
@@ -92,7 +91,6 @@ class Relay final : public std::enable_shared_from_this<Relay> {
 
   const Stubs stubs_;
   const v1::GenerateRequest request_;
-  const ServingGate::Pass pass_;
   const std::shared_ptr<const Backends> backends_;
   const absl::Time received_ = absl::Now();
   const absl::Time deadline_;

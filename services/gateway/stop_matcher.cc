@@ -4,8 +4,20 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+
 namespace llama {
 namespace {
+
+constexpr absl::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD.
+
+// `text`: valid UTF-8, not empty.
+size_t FirstCharBytes(const std::string& text) {
+  size_t bytes = 1;
+  while (bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) ++bytes;
+  return bytes;
+}
 
 std::vector<std::string> LongestFirst(std::vector<std::string> stops) {
   std::stable_sort(stops.begin(), stops.end(),
@@ -19,23 +31,36 @@ StopMatcher::StopMatcher(std::vector<std::string> stops, int64_t min_tokens)
     : stops_(LongestFirst(std::move(stops))), min_tokens_(min_tokens) {}
 
 StopMatcher::Output StopMatcher::Push(const std::string& text, bool holds_bytes) {
-  if (token_count_++ < min_tokens_) counts_from_ = released_ + held_.size() + text.size();
+  CloseOpenTokens(text);
   const size_t end = released_ + held_.size() + text.size();
-  for (size_t i = tokens_.size() - open_tokens_; i < tokens_.size(); ++i) tokens_[i] = end;
-  tokens_.push_back(end);
+  if (token_count_++ < min_tokens_) counts_from_ = end;
+  // An open token ends where its character will.
+  tokens_.push_back(holds_bytes ? std::numeric_limits<size_t>::max() : end);
   open_tokens_ = holds_bytes ? open_tokens_ + 1 : 0;
-  // Open ones end where their character will.
-  for (size_t i = tokens_.size() - open_tokens_; i < tokens_.size(); ++i) {
-    tokens_[i] = std::numeric_limits<size_t>::max();
-  }
   return Append(text);
 }
 
 StopMatcher::Output StopMatcher::PushEnd(const std::string& text) {
-  const size_t end = released_ + held_.size() + text.size();
-  for (size_t i = tokens_.size() - open_tokens_; i < tokens_.size(); ++i) tokens_[i] = end;
-  open_tokens_ = 0;
+  CloseOpenTokens(text);
   return Append(text);
+}
+
+// The open tokens' bytes are a character that `text` begins with or, if they did not become one,
+// U+FFFD each.
+void StopMatcher::CloseOpenTokens(const std::string& text) {
+  if (text.empty()) return;
+  const bool replaced = absl::StartsWith(text, kReplacement);
+  const size_t begin = released_ + held_.size();
+  size_t end = begin + FirstCharBytes(text);
+  int64_t index = token_count_ - static_cast<int64_t>(open_tokens_);
+  for (size_t i = tokens_.size() - open_tokens_; i < tokens_.size(); ++i, ++index) {
+    tokens_[i] = end;
+    if (index < min_tokens_) counts_from_ = end;
+    if (replaced && text.compare(end - begin, kReplacement.size(), kReplacement.data()) == 0) {
+      end += kReplacement.size();
+    }
+  }
+  open_tokens_ = 0;
 }
 
 StopMatcher::Output StopMatcher::Append(const std::string& text) {

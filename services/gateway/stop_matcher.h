@@ -35,6 +35,7 @@ class StopMatcher {
 
  private:
   Output Append(const std::string& text);
+  void CloseOpenTokens(const std::string& text);
   // Where the earliest sequence to be complete ends and which it is, looking at ends beyond `from`.
   const std::string* FindStop(size_t from, size_t& end) const;
   size_t HoldFrom() const;

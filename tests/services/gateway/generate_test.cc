@@ -1,0 +1,249 @@
+#include <string>
+
+#include "common/status_details.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/services/gateway/fake_backends.h"
+#include "tests/services/gateway/gateway_under_test.h"
+
+namespace llama {
+namespace {
+
+using testing::ElementsAre;
+
+class GenerateTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(gateway_.Await(true)); }
+
+  Reply Ask(const v1::GenerateRequest& request) { return Generate(gateway_.stub(), request); }
+
+  FakeTokenizer tokenizer_;
+  FakeModel model_;
+  FakeServer tokenizer_server_{tokenizer_};
+  FakeServer model_server_{model_};
+  GatewayUnderTest gateway_{tokenizer_server_.address(), model_server_.address()};
+};
+
+TEST_F(GenerateTest, TheStreamIsAcceptedThenProgressThenPromptThenDeltasThenFinished) {
+  model_.SetScript([](grpc::ServerContext&, FakeModel::Writer& writer) {
+    WriteAccepted(writer);
+    v1::ModelServiceGenerateResponse response;
+    response.mutable_progress()->mutable_prefill()->set_tokens_total(2);
+    writer.Write(response);
+    response.mutable_prompt()->add_tokens()->set_id(kHello);
+    writer.Write(response);
+    WriteTokens(writer, {kHello});
+    WriteTokens(writer, {kWorld, kMark});
+    WriteFinished(writer, v1::FINISH_REASON_EOS);
+    return grpc::Status::OK;
+  });
+  v1::GenerateRequest request = TextRequest();
+  request.set_request_id("call-1_A");
+  const Reply reply = Ask(request);
+  ASSERT_TRUE(reply.status.ok()) << reply.status;
+  ASSERT_EQ(reply.messages.size(), 6u);
+  for (size_t i = 0; i < reply.messages.size(); ++i) {
+    EXPECT_EQ(reply.messages[i].sequence(), static_cast<int64_t>(i));
+  }
+  const v1::GenerationAccepted& accepted = reply.messages[0].accepted();
+  EXPECT_EQ(accepted.request_id(), "call-1_A");
+  EXPECT_EQ(accepted.rendered_prompt(), "rendered");
+  EXPECT_EQ(accepted.accepted().prompt_tokens(), 2);
+  EXPECT_EQ(accepted.accepted().model().name(), "fake");
+  EXPECT_EQ(accepted.accepted().model().tokenizer_digest(), "tokenizer digest");
+  EXPECT_EQ(reply.messages[1].progress().prefill().tokens_total(), 2);
+  EXPECT_EQ(reply.messages[2].prompt().tokens(0).piece(), " Hello");
+  EXPECT_EQ(reply.messages[2].prompt().tokens(0).spelling(), "spelling 3");
+  EXPECT_EQ(reply.messages[3].delta().text(), " Hello");
+  EXPECT_EQ(reply.messages[4].delta().text(), " world!");
+  EXPECT_EQ(reply.finished().reason(), v1::FINISH_REASON_EOS);
+  EXPECT_EQ(reply.finished().stop_token_id(), kEos);
+  EXPECT_EQ(reply.finished().usage().completion_tokens(), 77);
+  EXPECT_EQ(reply.finished().timings().prefill().nanos(), 5);
+}
+
+TEST_F(GenerateTest, ACallWithoutAnIdGetsOneOfItsOwn) {
+  model_.SetScript(Replies({}));
+  const std::string first = Ask(TextRequest()).messages.at(0).accepted().request_id();
+  const std::string second = Ask(TextRequest()).messages.at(0).accepted().request_id();
+  EXPECT_FALSE(first.empty());
+  EXPECT_NE(first, second);
+}
+
+TEST_F(GenerateTest, TheModelGetsTheEncodedPromptAndEverythingButTheStopSequences) {
+  model_.SetScript(Replies({}));
+  v1::GenerateRequest request = TextRequest({"STOP"});
+  request.set_cache_salt("salt");
+  request.mutable_sampling()->set_seed(5);
+  request.mutable_stopping()->set_min_tokens(2);
+  request.mutable_stopping()->set_max_total_tokens(9);
+  request.mutable_stopping()->mutable_time_limit()->set_seconds(100);
+  request.mutable_output()->set_top_candidates(3);
+  request.mutable_output()->set_progress(true);
+  ASSERT_TRUE(Ask(request).status.ok());
+  const v1::ModelServiceGenerateRequest got = model_.last_request();
+  EXPECT_THAT(got.prompt_token_ids(), ElementsAre(kBos, kHello));
+  EXPECT_THAT(got.eos_token_ids(), ElementsAre(kEos));
+  EXPECT_EQ(got.cache_salt(), "salt");
+  EXPECT_EQ(got.sampling().seed(), 5u);
+  EXPECT_EQ(got.stopping().min_tokens(), 2);
+  EXPECT_EQ(got.stopping().max_total_tokens(), 9);
+  EXPECT_EQ(got.stopping().stop_sequences_size(), 0);
+  // What encoding took is off the limit.
+  EXPECT_LT(got.stopping().time_limit().seconds(), 100);
+  EXPECT_GE(got.stopping().time_limit().seconds(), 0);
+  EXPECT_EQ(got.output().top_candidates(), 3);
+  EXPECT_TRUE(got.output().progress());
+  EXPECT_EQ(tokenizer_.last_encode().prompt().text(), "text");
+}
+
+TEST_F(GenerateTest, ATimeLimitThatIsNotValidIsLeftForTheModelToRefuse) {
+  model_.SetScript(Replies({}));
+  v1::GenerateRequest request = TextRequest();
+  request.mutable_stopping()->mutable_time_limit()->set_seconds(1);
+  request.mutable_stopping()->mutable_time_limit()->set_nanos(-5);
+  ASSERT_TRUE(Ask(request).status.ok());
+  EXPECT_EQ(model_.last_request().stopping().time_limit().seconds(), 1);
+  EXPECT_EQ(model_.last_request().stopping().time_limit().nanos(), -5);
+}
+
+TEST_F(GenerateTest, ACompletionKeepsItsLeadingBlankAndAChatDoesNot) {
+  model_.SetScript(Replies({{kHello}}));
+  Ask(TextRequest());
+  EXPECT_TRUE(tokenizer_.kept_leading_space());
+  v1::GenerateRequest request;
+  request.mutable_prompt()->mutable_chat()->add_messages()->set_content("hi");
+  Ask(request);
+  EXPECT_FALSE(tokenizer_.kept_leading_space());
+  request.mutable_prompt()->mutable_token_ids()->add_ids(kHello);
+  Ask(request);
+  EXPECT_TRUE(tokenizer_.kept_leading_space());
+}
+
+TEST_F(GenerateTest, TokensComeWithPiecesSpellingsCandidatesAndHeldBytes) {
+  model_.SetScript([](grpc::ServerContext&, FakeModel::Writer& writer) {
+    WriteAccepted(writer);
+    v1::ModelServiceGenerateResponse response;
+    v1::Token& token = *response.mutable_tokens()->add_tokens();
+    token.set_id(kHello);
+    token.set_logprob(-1.5f);
+    token.add_candidates()->set_id(kWorld);
+    writer.Write(response);
+    WriteTokens(writer, {kF0});
+    WriteTokens(writer, {k9F, k98});
+    WriteTokens(writer, {k80});
+    WriteFinished(writer, v1::FINISH_REASON_MAX_TOKENS);
+    return grpc::Status::OK;
+  });
+  v1::GenerateRequest request = TextRequest();
+  request.mutable_output()->set_tokens(true);
+  const Reply reply = Ask(request);
+  ASSERT_EQ(reply.messages.size(), 6u);
+  const v1::Delta& hello = reply.messages[1].delta();
+  EXPECT_EQ(hello.tokens(0).piece(), " Hello");
+  EXPECT_EQ(hello.tokens(0).spelling(), "spelling 3");
+  EXPECT_EQ(hello.tokens(0).logprob(), -1.5f);
+  EXPECT_EQ(hello.tokens(0).candidates(0).piece(), " world");
+  EXPECT_EQ(hello.held(), "");
+  EXPECT_EQ(reply.messages[2].delta().text(), "");
+  EXPECT_EQ(reply.messages[2].delta().held(), "\xF0");
+  EXPECT_EQ(reply.messages[3].delta().held(), "\xF0\x9F\x98");
+  EXPECT_EQ(reply.messages[3].delta().tokens_size(), 2);
+  EXPECT_EQ(reply.messages[4].delta().text(), "\U0001F600");
+  EXPECT_EQ(reply.messages[4].delta().held(), "");
+  EXPECT_EQ(reply.finished().reason(), v1::FINISH_REASON_MAX_TOKENS);
+}
+
+TEST_F(GenerateTest, WithoutTokensADeltaAlwaysHasText) {
+  model_.SetScript(Replies({{kF0}, {k9F}, {k98}, {k80}, {kSt}, {kMark}}));
+  for (const v1::GenerateRequest& request : {TextRequest(), TextRequest({"STOP"})}) {
+    const Reply reply = Ask(request);
+    EXPECT_EQ(reply.text(), "\U0001F600ST!");
+    for (const v1::GenerateResponse& message : reply.messages) {
+      if (message.has_delta()) {
+        EXPECT_NE(message.delta().text(), "");
+      }
+    }
+  }
+}
+
+TEST_F(GenerateTest, AReplyThatEndsInsideACharacterEndsWithReplacements) {
+  model_.SetScript(Replies({{kHello}, {kF0, k9F}}));
+  for (const v1::GenerateRequest& request : {TextRequest(), TextRequest({"STOP"})}) {
+    const Reply reply = Ask(request);
+    EXPECT_EQ(reply.text(), " Hello\uFFFD\uFFFD");
+    EXPECT_EQ(reply.finished().reason(), v1::FINISH_REASON_EOS);
+  }
+}
+
+TEST_F(GenerateTest, AnEmptyReplyIsAcceptedAndFinished) {
+  model_.SetScript(Replies({}));
+  const Reply reply = Ask(TextRequest({"STOP"}));
+  EXPECT_TRUE(reply.status.ok());
+  ASSERT_EQ(reply.messages.size(), 2u);
+  EXPECT_EQ(reply.finished().reason(), v1::FINISH_REASON_EOS);
+}
+
+TEST_F(GenerateTest, AStopSequenceAcrossTokensEndsTheReplyAndTheModelsCall) {
+  model_.SetScript([](grpc::ServerContext& context, FakeModel::Writer& writer) {
+    WriteAccepted(writer);
+    WriteTokens(writer, {kHello});
+    WriteTokens(writer, {kMark, kSt});
+    WriteTokens(writer, {kOp, kWorld});
+    return AwaitCancelled(context);  // It would go on.
+  });
+  v1::GenerateRequest request = TextRequest({"!STO"});
+  request.mutable_output()->set_tokens(true);
+  const Reply reply = Ask(request);
+  ASSERT_TRUE(reply.status.ok()) << reply.status;
+  EXPECT_EQ(reply.text(), " Hello");
+  EXPECT_THAT(reply.tokens(), ElementsAre(kHello));
+  EXPECT_EQ(reply.finished().reason(), v1::FINISH_REASON_STOP_SEQUENCE);
+  EXPECT_EQ(reply.finished().stop_sequence(), "!STO");
+  EXPECT_EQ(reply.finished().usage().prompt_tokens(), 2);
+  EXPECT_EQ(reply.finished().usage().completion_tokens(), 4);
+  EXPECT_TRUE(model_.AwaitOver(1));
+  EXPECT_TRUE(gateway_.AwaitEmpty());
+}
+
+TEST_F(GenerateTest, WhatOnlyBeganAsAStopSequenceIsNotLost) {
+  model_.SetScript(Replies({{kHello}, {kSt}, {kSt}, {kMark}, {kSt}}));
+  v1::GenerateRequest request = TextRequest({"STOP"});
+  request.mutable_output()->set_tokens(true);
+  const Reply reply = Ask(request);
+  EXPECT_EQ(reply.text(), " HelloSTST!ST");
+  EXPECT_THAT(reply.tokens(), ElementsAre(kHello, kSt, kSt, kMark, kSt));
+  EXPECT_EQ(reply.finished().reason(), v1::FINISH_REASON_EOS);
+}
+
+TEST_F(GenerateTest, AStopSequenceThatBeginsBeforeMinTokensDoesNotCount) {
+  model_.SetScript(Replies({{kSt, kOp, kHello, kSt, kOp}}));
+  v1::GenerateRequest request = TextRequest({"STOP"});
+  request.mutable_stopping()->set_min_tokens(1);
+  EXPECT_EQ(Ask(request).text(), "STOP Hello");
+}
+
+TEST_F(GenerateTest, GetInfoReportsBothServices) {
+  grpc::ClientContext context;
+  v1::GetInfoRequest request;
+  request.set_tensors(true);
+  v1::GetInfoResponse response;
+  const grpc::Status status = gateway_.stub().GetInfo(&context, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.model().model().name(), "fake");
+  EXPECT_EQ(response.model().model().tokenizer_digest(), "tokenizer digest");
+  EXPECT_EQ(response.model().tensors_size(), 1);
+  EXPECT_EQ(response.tokenizer().vocabulary_size(), kVocabularySize);
+}
+
+TEST_F(GenerateTest, WhatOnlyTheGatewayKnowsOfIsCheckedBeforeAnyServiceIsAsked) {
+  v1::GenerateRequest request = TextRequest({""});
+  const Reply reply = Ask(request);
+  EXPECT_EQ(reply.status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(GetDetail<google::rpc::BadRequest>(reply.status)->field_violations(0).field(),
+            "stopping.stop_sequences[0]");
+  EXPECT_EQ(tokenizer_.last_encode().prompt().text(), "");
+}
+
+}  // namespace
+}  // namespace llama
