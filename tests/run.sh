@@ -23,7 +23,8 @@ cmake --preset asan
 cmake --build --preset asan --target tests_without_grpc
 ctest --preset asan -LE grpc -j 2
 
-section "All that links no gRPC, with ThreadSanitizer"
+section "What threads share, with ThreadSanitizer"
 cmake --preset tsan
-cmake --build --preset tsan
-ctest --preset tsan -j 2
+cmake --build --preset tsan --target common_mutex_test common_rpc_outbox_test \
+  common_rpc_serving_gate_test services_model_threads_thread_team_test
+ctest --preset tsan -R '^(common/mutex|common/rpc/outbox|common/rpc/serving_gate|services/model/threads/thread_team)$'
