@@ -1,5 +1,6 @@
 #include "clients/console/gateway_client.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -33,10 +34,10 @@ absl::StatusOr<v1::GetInfoResponse> GatewayClient::GetInfo(
     if (status.ok()) return response;
     if (GetReason(status) == "LOADING") {
       int64_t percent = 0;
-      const auto info = GetDetail<google::rpc::ErrorInfo>(status);
-      const auto found = info->metadata().find("percent");
-      if (found != info->metadata().end()) (void)absl::SimpleAtoi(found->second, &percent);
-      on_loading(percent);
+      const google::rpc::ErrorInfo info = GetDetail<google::rpc::ErrorInfo>(status).value();
+      const auto found = info.metadata().find("percent");
+      if (found == info.metadata().end() || !absl::SimpleAtoi(found->second, &percent)) percent = 0;
+      on_loading(std::clamp<int64_t>(percent, 0, 100));
       absl::SleepFor(kLoadingInterval);
       continue;
     }
@@ -77,24 +78,6 @@ bool GatewayClient::Cancel() {
   if (running_ == nullptr) return false;
   std::exchange(running_, nullptr)->TryCancel();
   return true;
-}
-
-std::string ExplainStatus(const absl::Status& status) {
-  std::string advice;
-  switch (status.code()) {
-    case absl::StatusCode::kUnavailable:
-      advice = " (the service is not there now; try again in a moment)";
-      break;
-    case absl::StatusCode::kResourceExhausted:
-      advice = " (the server has too much to do; try again later, or ask for less)";
-      break;
-    case absl::StatusCode::kInvalidArgument:
-      advice = " (the request was refused as it is)";
-      break;
-    default:
-      break;
-  }
-  return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message(), advice);
 }
 
 }  // namespace llama

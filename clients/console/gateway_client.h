@@ -18,8 +18,8 @@ class GatewayClient {
  public:
   explicit GatewayClient(std::string address);
 
-  // Waits while the gateway loads, telling `on_loading` the percentage. Errors: UNAVAILABLE, with
-  // the address and what to do, if it cannot be reached; those of the rpc.
+  // Waits while the gateway loads, telling `on_loading` the percentage, 0 to 100. Errors:
+  // UNAVAILABLE, with the address and what to do, if it cannot be reached; those of the rpc.
   absl::StatusOr<v1::GetInfoResponse> GetInfo(bool tensors,
                                               const std::function<void(int64_t)>& on_loading);
   // Hands every message to `on_response`, until that returns false, which cancels the call. Returns
@@ -35,9 +35,6 @@ class GatewayClient {
   Mutex mutex_;
   grpc::ClientContext* running_ ABSL_GUARDED_BY(mutex_) = nullptr;
 };
-
-// The status for people: what it means and what may help. One line.
-std::string ExplainStatus(const absl::Status& status);
 
 }  // namespace llama
 

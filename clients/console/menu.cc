@@ -7,6 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "clients/console/sanitize.h"
+#include "clients/console/styled_text.h"
+#include "clients/console/utf8.h"
 
 namespace llama {
 namespace {
@@ -22,7 +26,8 @@ std::string RenderItem(size_t number, const MenuItem& item, bool bold) {
   const auto line = [number](absl::string_view mode, absl::string_view text) {
     return absl::StrFormat("%2d. %-17s %s\n", number, mode, text);
   };
-  const std::string prompt = absl::StrCat(Bold("Prompt:", bold), " ", item.prompt);
+  const std::string prompt =
+      absl::StrCat(Bold("Prompt:", bold), " ", SanitizeForTerminal(item.prompt));
   switch (item.kind) {
     case MenuKind::kMetadata:
       return line("", "Print model metadata (tensor list, hyperparameters, etc...)");
@@ -33,18 +38,14 @@ std::string RenderItem(size_t number, const MenuItem& item, bool bold) {
       return line(ModeOf(item.kind), prompt);
     case MenuKind::kChat:
       if (item.system.empty()) return line(ModeOf(item.kind), prompt);
-      return absl::StrCat(
-          line(ModeOf(item.kind), absl::StrCat(Bold("System Prompt:", bold), " ", item.system)),
-          std::string(kIndent, ' '), prompt, "\n");
+      return absl::StrCat(line(ModeOf(item.kind), absl::StrCat(Bold("System Prompt:", bold), " ",
+                                                               SanitizeForTerminal(item.system))),
+                          std::string(kIndent, ' '), prompt, "\n");
   }
   return "";
 }
 
 }  // namespace
-
-std::string Bold(absl::string_view text, bool bold) {
-  return bold ? absl::StrCat("\x1b[1m", text, "\x1b[0m") : std::string(text);
-}
 
 std::vector<MenuItem> PredefinedItems() {
   return {
@@ -61,24 +62,32 @@ std::vector<MenuItem> PredefinedItems() {
   };
 }
 
-absl::StatusOr<std::vector<MenuItem>> ParsePromptsFile(absl::string_view content,
-                                                       absl::string_view name) {
-  std::vector<MenuItem> items;
+absl::StatusOr<PromptsFile> ParsePromptsFile(absl::string_view content, absl::string_view name) {
+  PromptsFile file;
   int64_t number = 0;
-  for (const absl::string_view line : absl::StrSplit(content, '\n')) {
+  for (absl::string_view line : absl::StrSplit(content, '\n')) {
     ++number;
+    line = absl::StripSuffix(line, "\r");
     if (line.empty() || line[0] == '#') continue;
     const std::vector<std::string> fields = absl::StrSplit(line, '\t');
-    if (fields.size() == 2 && fields[0] == "completion") {
-      items.push_back({MenuKind::kCompletion, "", fields[1]});
-    } else if (fields.size() == 3 && fields[0] == "chat") {
-      items.push_back({MenuKind::kChat, fields[1], fields[2]});
+    if (!IsValidUtf8(line)) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": not valid UTF-8"));
+    }
+    if (fields.size() == 2 && fields[0] == "model" && !fields[1].empty()) {
+      file.model = fields[1];
+    } else if (fields.size() == 2 && fields[0] == "completion" && !fields[1].empty()) {
+      file.items.push_back({MenuKind::kCompletion, "", fields[1]});
+    } else if (fields.size() == 3 && fields[0] == "chat" && !fields[2].empty()) {
+      file.items.push_back({MenuKind::kChat, fields[1], fields[2]});
     } else {
-      return absl::InvalidArgumentError(absl::StrCat(
-          name, ":", number, ": expected completion<TAB>PROMPT or chat<TAB>SYSTEM<TAB>PROMPT"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ":", number,
+                       ": expected completion<TAB>PROMPT, chat<TAB>SYSTEM<TAB>PROMPT or "
+                       "model<TAB>NAME, found ",
+                       line));
     }
   }
-  return items;
+  return file;
 }
 
 std::string RenderMenu(const std::vector<MenuItem>& items, bool bold) {

@@ -21,19 +21,23 @@ struct MenuItem {
 // Items 0 to 8, whose numbers never change.
 std::vector<MenuItem> PredefinedItems();
 
-// Further items from a file of lines: "completion<TAB>PROMPT" or "chat<TAB>SYSTEM<TAB>PROMPT";
-// empty lines and lines that start with # are skipped. Errors: INVALID_ARGUMENT, naming the line.
-absl::StatusOr<std::vector<MenuItem>> ParsePromptsFile(absl::string_view content,
-                                                       absl::string_view name);
+// Further items, the prompts of one model.
+struct PromptsFile {
+  std::string model;  // Its name, as the gateway tells it; empty: any.
+  std::vector<MenuItem> items;
+};
 
-// The menu as it is printed, with the question behind it. `bold`: with ANSI escapes.
+// Reads a file of lines: "completion<TAB>PROMPT", "chat<TAB>SYSTEM<TAB>PROMPT" or "model<TAB>NAME";
+// empty lines and lines that start with # are skipped. Errors: INVALID_ARGUMENT, naming the line.
+absl::StatusOr<PromptsFile> ParsePromptsFile(absl::string_view content, absl::string_view name);
+
+// The menu as it is printed, with the question, whose line does not end, behind it. `bold`: with
+// ANSI escapes.
 std::string RenderMenu(const std::vector<MenuItem>& items, bool bold);
 
-// The number of an item. Errors: INVALID_ARGUMENT with what to print.
+// Which item a line chooses; blanks around the number do not matter. Errors: INVALID_ARGUMENT with
+// what to print.
 absl::StatusOr<size_t> ParseChoice(absl::string_view line, size_t items);
-
-// `text` in ANSI bold, or as it is.
-std::string Bold(absl::string_view text, bool bold);
 
 }  // namespace llama
 

@@ -3,12 +3,13 @@
 #include <cstdint>
 
 #include "absl/strings/str_format.h"
+#include "clients/console/utf8.h"
 
 namespace llama {
 namespace {
 
-uint8_t Byte(absl::string_view text, size_t i) {
-  return i < text.size() ? static_cast<uint8_t>(text[i]) : 0;
+bool IsControl(uint32_t c) {
+  return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0);
 }
 
 // Explicit direction marks: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069.
@@ -19,24 +20,22 @@ bool TurnsDirection(uint32_t c) {
 
 }  // namespace
 
+bool IsShownEscaped(uint32_t c) { return IsControl(c) || TurnsDirection(c); }
+
 std::string SanitizeForTerminal(absl::string_view text) {
   std::string safe;
   for (size_t i = 0; i < text.size();) {
-    const uint8_t first = Byte(text, i);
-    const size_t length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    uint32_t c = first;
-    if (length == 2) c = (first & 0x1F) << 6 | (Byte(text, i + 1) & 0x3F);
-    if (length == 3) {
-      c = (first & 0xF) << 12 | (Byte(text, i + 1) & 0x3F) << 6 | (Byte(text, i + 2) & 0x3F);
-    }
-    if ((c < 0x20 && c != '\n' && c != '\t') || (length <= 2 && c >= 0x7F && c < 0xA0)) {
-      absl::StrAppendFormat(&safe, "\\x%02X", c);
-    } else if (length <= 3 && TurnsDirection(c)) {
-      absl::StrAppendFormat(&safe, "\\u%04X", c);
+    const CodePoint c = DecodeCodePoint(text, i);
+    if (!c.valid) {
+      absl::StrAppendFormat(&safe, "\\x%02X", static_cast<uint8_t>(text[i]));
+    } else if (IsControl(c.value)) {
+      absl::StrAppendFormat(&safe, "\\x%02X", c.value);
+    } else if (TurnsDirection(c.value)) {
+      absl::StrAppendFormat(&safe, "\\u%04X", c.value);
     } else {
-      safe.append(text.substr(i, length).data(), text.substr(i, length).size());
+      safe.append(text.data() + i, c.length);
     }
-    i += length;
+    i += c.length;
   }
   return safe;
 }
