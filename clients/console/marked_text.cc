@@ -40,13 +40,14 @@ bool IsByteToken(const v1::Token& token) {
 void TextMarker::PushPiece(const std::string& piece, bool is_byte) {
   for (const char byte : piece) {
     partial_ += byte;
-    partial_from_byte_ |= is_byte;
+    partial_from_byte_.push_back(is_byte);
     while (!partial_.empty()) {
       const CodePoint c = DecodeCodePoint(partial_, 0);
       if (!c.valid && IsIncomplete(partial_)) break;
-      characters_.push_back({c.value, partial_from_byte_});
+      const auto end = partial_from_byte_.begin() + static_cast<std::ptrdiff_t>(c.length);
+      characters_.push_back({c.value, std::find(partial_from_byte_.begin(), end, true) != end});
       partial_.erase(0, c.length);
-      partial_from_byte_ = partial_from_byte_ && !partial_.empty();
+      partial_from_byte_.erase(partial_from_byte_.begin(), end);
     }
     if (characters_.size() > kMaxCharacters) characters_.pop_front();
   }

@@ -35,9 +35,9 @@ class TextMarker {
   void PushPiece(const std::string& piece, bool is_byte);
   bool TakeMark(uint32_t value);
 
-  std::string partial_;               // The beginning of a character.
-  bool partial_from_byte_ = false;    // Whether any of it came as a byte token.
-  std::deque<Character> characters_;  // Of tokens whose text has not come yet.
+  std::string partial_;                  // The beginning of a character.
+  std::vector<bool> partial_from_byte_;  // [partial_.size()]
+  std::deque<Character> characters_;     // Of tokens whose text has not come yet.
 };
 
 }  // namespace llama

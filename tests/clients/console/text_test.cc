@@ -50,7 +50,8 @@ TEST(SanitizeTest, NoByteThatATerminalExecutesSurvives) {
 }
 
 TEST(Utf8Test, SequencesAreOneCluster) {
-  for (const char* const one : {"a", "é", "e\u0301", "👀", "🇹🇷", "👨‍👩‍👧‍👦", "👋🏽", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "한"}) {
+  for (const char* const one : {"a", "é", "e\u0301", "👀", "🇹🇷", "👨‍👩‍👧‍👦",
+                                "👋🏽", "1️⃣", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", "한"}) {
     EXPECT_THAT(ClusterEnds(one), ElementsAre(std::string(one).size())) << one;
   }
   EXPECT_THAT(ClusterEnds("🇹🇷🇹🇷"), ElementsAre(8, 16));
@@ -199,9 +200,11 @@ TEST(AnnotateTest, NewlinesAsciiAndControlCharactersHaveNoNames) {
 
 TEST(AnnotateTest, PartsAreRegroupedAsTheyArrive) {
   EXPECT_EQ(Annotate(FromBytes("👨‍👩‍👧"), true),
-            "👨‍👩‍👧 [:family_man_woman_girl:\\U0001F468\\U0000200D\\U0001F469\\U0000200D\\U0001F467]");
+            "👨‍👩‍👧 "
+            "[:family_man_woman_girl:\\U0001F468\\U0000200D\\U0001F469\\U0000200D\\U0001F467]");
   EXPECT_EQ(Annotate(FromBytes("👨‍👩‍👧‍👦"), true),
-            "👨‍👩‍👧‍👦 [:family_man_woman_girl_boy:\\U0001F468\\U0000200D\\U0001F469\\U0000200D\\U0001F467"
+            "👨‍👩‍👧‍👦 "
+            "[:family_man_woman_girl_boy:\\U0001F468\\U0000200D\\U0001F469\\U0000200D\\U0001F467"
             "\\U0000200D\\U0001F466]");
   EXPECT_EQ(Annotate(FromBytes("🇹🇷🇩🇪"), true),
             "🇹🇷 [:flag_for_turkey:\\U0001F1F9\\U0001F1F7]🇩🇪 "
@@ -210,7 +213,9 @@ TEST(AnnotateTest, PartsAreRegroupedAsTheyArrive) {
 
 // Whatever the text and its marks, printing it bit by bit gives what printing it at once gives.
 TEST(AnnotateTest, HoweverTheTextIsCutTheOutputIsTheSame) {
-  const std::string text = "Hi 👨‍👩‍👧‍👦🇹🇷x e\u0301 👋🏽!\r\n中\u0915\u093F1️⃣ \x1b[m end👀";
+  const std::string text =
+      "Hi 👨‍👩‍👧‍👦🇹🇷x e\u0301 👋🏽!\r\n中\u0915\u093F1️⃣ \x1b[m "
+      "end👀";
   for (const bool marked : {false, true}) {
     const MarkedText whole = {text, std::vector<bool>(text.size(), marked)};
     for (size_t step = 1; step < 40; ++step) {
