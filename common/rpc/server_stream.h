@@ -54,6 +54,9 @@ class ServerStream final : public grpc::ServerWriteReactor<Response> {
     return stream;
   }
 
+  // Sends the response's headers without waiting for the first message. Within the handler only, at
+  // most once; not for a call that is refused, which clients may retry only without headers.
+  void SendHeaders() { StartSendInitialMetadata(); }
   // Whether the producer should go on. Only its own Write() makes this false.
   bool writable() const { return outbox_.writable(); }
   // Whether nobody will read what is written from now on. Never reverts.

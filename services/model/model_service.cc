@@ -1,5 +1,6 @@
 #include "services/model/model_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,8 +22,19 @@ void ToProto(absl::Duration duration, google::protobuf::Duration& out) {
   out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
 }
 
-absl::Duration FromProto(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+// Within what duration.proto allows. Its range is one of absl::Duration's without an infinity.
+absl::StatusOr<absl::Duration> FromProto(absl::string_view field,
+                                         const google::protobuf::Duration& duration) {
+  constexpr int64_t kMaxSeconds = 315'576'000'000;
+  constexpr int32_t kMaxNanos = 999'999'999;
+  const int64_t seconds = duration.seconds();
+  const int32_t nanos = duration.nanos();
+  if (seconds < -kMaxSeconds || seconds > kMaxSeconds || nanos < -kMaxNanos || nanos > kMaxNanos ||
+      (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0)) {
+    return FieldInvalid(field, absl::StrCat("expected a google.protobuf.Duration in its range, ",
+                                            "found ", seconds, " seconds and ", nanos, " nanos"));
+  }
+  return absl::Seconds(seconds) + absl::Nanoseconds(nanos);
 }
 
 v1::FinishReason ToProto(FinishReason reason) {
@@ -98,7 +110,9 @@ SamplingOptions FromProto(const v1::SamplingOptions& in) {
 absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,
                                           absl::Time deadline) {
   if (in.stopping().stop_sequences_size() > 0) {
-    return FieldInvalid("stopping.stop_sequences", "expected none: they are the gateway's");
+    return FieldInvalid("stopping.stop_sequences",
+                        absl::StrCat("expected none, for they are the gateway's; found ",
+                                     in.stopping().stop_sequences_size()));
   }
   GenerateRequest out;
   out.deadline = deadline;
@@ -112,7 +126,10 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest&
                                      stopping.stop_token_ids().end());
   out.stopping.eos_token_ids.assign(in.eos_token_ids().begin(), in.eos_token_ids().end());
   out.stopping.ignore_eos = stopping.ignore_eos();
-  if (stopping.has_time_limit()) out.stopping.time_limit = FromProto(stopping.time_limit());
+  if (stopping.has_time_limit()) {
+    ASSIGN_OR_RETURN(out.stopping.time_limit,
+                     FromProto("stopping.time_limit", stopping.time_limit()));
+  }
   if (in.output().has_top_candidates()) out.top_candidates = in.output().top_candidates();
   out.prompt_tokens = in.output().prompt();
   out.progress = in.output().progress();
@@ -204,14 +221,12 @@ void WriteEvent(const ServedModel&, const Event& event, v1::ScoreResponse& out) 
   for (const Candidate& candidate : score->requested) ToProto(candidate, *position.add_requested());
 }
 
-// The engine's events as messages of a stream. Holds the call's pass for as long as the engine, or
-// gRPC, holds the stream.
+// The engine's events as messages of a stream.
 template <typename Response>
 class StreamSink final : public EventSink {
  public:
-  StreamSink(const ServedModel& model, std::shared_ptr<ServerStream<Response>> stream,
-             ServingGate::Pass pass)
-      : model_(model), stream_(std::move(stream)), pass_(std::move(pass)) {}
+  StreamSink(const ServedModel& model, std::shared_ptr<ServerStream<Response>> stream)
+      : model_(model), stream_(std::move(stream)) {}
 
   void Write(Event event) override {
     Response response;
@@ -225,27 +240,60 @@ class StreamSink final : public EventSink {
  private:
   const ServedModel& model_;
   const std::shared_ptr<ServerStream<Response>> stream_;
-  const ServingGate::Pass pass_;
 };
 
+// Bounds, in bytes, of the messages that hold the reports on `positions` positions, each with so
+// many candidates.
+int64_t ReportBytes(int64_t positions, int64_t candidates) {
+  constexpr int64_t kPositionBytes = 64;
+  constexpr int64_t kCandidateBytes = 16;
+  return positions * (kPositionBytes + candidates * kCandidateBytes);
+}
+
+// A step may write as much as the stream's capacity at once: the whole prompt's report and the
+// first token.
+int64_t MaxStepBytes(const v1::ModelServiceGenerateRequest& request, const ServedModel&) {
+  if (!request.output().prompt()) return 0;
+  return ReportBytes(request.prompt_token_ids_size() + 1,
+                     std::clamp<int64_t>(request.output().top_candidates(), 0, 20));
+}
+
+// A step's positions.
+int64_t MaxStepBytes(const v1::ScoreRequest& request, const ServedModel& model) {
+  return ReportBytes(
+      std::min<int64_t>(request.token_ids_size(), model.plan().transformer.max_batch_logits),
+      std::clamp<int64_t>(request.top_candidates(), 0, 20) +
+          std::min(request.candidate_token_ids_size(), 64));
+}
+
 // Answers a streaming call: enters the gate, and hands the request that `make` makes to the engine.
-template <typename Response, typename Make>
+// The call holds its pass until gRPC is done with the stream.
+template <typename Response, typename Request, typename Make>
 grpc::ServerWriteReactor<Response>* StartStream(grpc::CallbackServerContext* context,
-                                                ServingGate& gate,
+                                                const Request& request, ServingGate& gate,
                                                 const std::atomic<ServedModel*>& loaded,
                                                 Make make) {
-  absl::StatusOr<ServingGate::Pass> pass = gate.Enter();
-  ServedModel* const model = pass.ok() ? loaded.load() : nullptr;
-  auto stream = ServerStream<Response>::Create(context, {}, [model] {
+  auto pass = std::make_shared<const absl::StatusOr<ServingGate::Pass>>(gate.Enter());
+  const absl::Status entered = pass->status();
+  ServedModel* const model = entered.ok() ? loaded.load() : nullptr;
+  ServerStreamOptions options;
+  if (model != nullptr) {
+    options.capacity_bytes = std::max(options.capacity_bytes, MaxStepBytes(request, *model));
+  }
+  auto stream = ServerStream<Response>::Create(context, options, [model, pass = std::move(pass)] {
     if (model != nullptr) model->engine().Wake();
   });
   const auto submit = [&]() -> absl::Status {
-    RETURN_IF_ERROR(pass.status());
-    ASSIGN_OR_RETURN(auto request, make(*model));
-    return model->engine().Submit(std::move(request), std::make_shared<StreamSink<Response>>(
-                                                          *model, stream, *std::move(pass)));
+    RETURN_IF_ERROR(entered);
+    ASSIGN_OR_RETURN(auto made, make(*model));
+    return model->engine().Submit(std::move(made),
+                                  std::make_shared<StreamSink<Response>>(*model, stream));
   };
-  if (const absl::Status status = submit(); !status.ok()) stream->Finish(status);
+  if (const absl::Status status = submit(); status.ok()) {
+    stream->SendHeaders();
+  } else {
+    stream->Finish(status);
+  }
   return stream.get();
 }
 
@@ -266,7 +314,8 @@ grpc::ServerUnaryReactor* ModelServiceImpl::AnswerUnary(grpc::CallbackServerCont
 grpc::ServerWriteReactor<v1::ModelServiceGenerateResponse>* ModelServiceImpl::Generate(
     grpc::CallbackServerContext* context, const v1::ModelServiceGenerateRequest* request) {
   return StartStream<v1::ModelServiceGenerateResponse>(
-      context, gate_, model_, [&](const ServedModel& model) -> absl::StatusOr<GenerateRequest> {
+      context, *request, gate_, model_,
+      [&](const ServedModel& model) -> absl::StatusOr<GenerateRequest> {
         RETURN_IF_ERROR(CheckIdentity(request->model(), model));
         return FromProto(*request, DeadlineOf(*context));
       });
@@ -274,7 +323,7 @@ grpc::ServerWriteReactor<v1::ModelServiceGenerateResponse>* ModelServiceImpl::Ge
 
 grpc::ServerWriteReactor<v1::ScoreResponse>* ModelServiceImpl::Score(
     grpc::CallbackServerContext* context, const v1::ScoreRequest* request) {
-  return StartStream<v1::ScoreResponse>(context, gate_, model_,
+  return StartStream<v1::ScoreResponse>(context, *request, gate_, model_,
                                         [&](const ServedModel&) -> absl::StatusOr<ScoreRequest> {
                                           return FromProto(*request, DeadlineOf(*context));
                                         });
@@ -348,6 +397,7 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetComputePlan(grpc::CallbackServerC
     response->set_kv_cache_bytes(plan.kv_cache_bytes);
     response->set_scratch_bytes(plan.scratch_bytes);
     response->set_memory_limit_bytes(plan.memory_limit_bytes);
+    response->set_bytes_per_decode_step(plan.bytes_per_decode_step);
     response->set_weights_type(std::string(NameOf(model.checkpoint().weights().output.type)));
     response->set_activations_type(std::string(NameOf(plan.transformer.activations)));
   });

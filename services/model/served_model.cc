@@ -138,6 +138,11 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
     model->tokenizer_digest_ = Sha256Hex(*tokenizer);
   }
   const ModelConfig& config = model->checkpoint_->config();
+  const Matrix& embeddings = model->checkpoint_->weights().tok_embeddings;
+  // All but the embeddings, of which a token reads one row.
+  model->plan_.bytes_per_decode_step =
+      model->checkpoint_->weight_bytes() -
+      static_cast<int64_t>((embeddings.rows - 1) * embeddings.cols * SizeOf(embeddings.type));
   model->team_ = std::make_unique<ThreadTeam>(static_cast<size_t>(plan.threads));
   model->transformer_ = std::make_unique<Transformer>(
       config, model->checkpoint_->weights(), *plan.kernels, *model->team_, plan.transformer);

@@ -18,16 +18,16 @@
 namespace llama {
 
 struct ServedModelOptions {
-  std::string folder;
-  std::string name;             // Default: the folder's name.
-  std::string instruction_set;  // Default: the fastest that the processor has.
-  int64_t threads = 0;          // 0: as many as the process may use.
+  std::string folder = {};
+  std::string name = {};             // Default: the folder's name.
+  std::string instruction_set = {};  // Default: the fastest that the processor has.
+  int64_t threads = 0;               // 0: as many as the process may use.
   DataType activations = DataType::kBf16;
   int64_t context_length = 0;  // 0: 4096, Llama 2's.
   int64_t kv_cache_bytes = 0;  // 0: what the running sequences can use, as far as memory allows.
   int64_t max_batch_tokens = 512;
   bool verify = true;
-  EngineOptions engine;
+  EngineOptions engine = {};
 };
 
 // How the model will compute and what memory it takes, known before loading.
@@ -41,6 +41,7 @@ struct ComputePlan {
   int64_t kv_cache_bytes = 0;
   int64_t scratch_bytes = 0;
   int64_t memory_limit_bytes = 0;
+  int64_t bytes_per_decode_step = 0;  // Of weights that a step reads at batch 1; 0 until loaded.
 };
 
 // Errors: those of MeasureCheckpoint(); INVALID_ARGUMENT, naming the flag; RESOURCE_EXHAUSTED with

@@ -7,6 +7,7 @@ Each folder gets params.json, consolidated.NN.pth and logits.bin: little-endian 
 vocabulary, the token ids, the positions, then float32 logits, a row a position. The evaluation is written after the
 papers, independent of this project's C++: float32 arithmetic on the weights as they are stored.
 """
+import collections
 import json
 import math
 import pathlib
@@ -15,6 +16,7 @@ import struct
 import torch
 
 torch.set_num_threads(1)
+torch.set_grad_enabled(False)
 DATA = pathlib.Path(__file__).parent.parent / "data"
 
 #        dim heads kv layers vocab  stored          files  further params
@@ -23,6 +25,7 @@ SHAPES = {
     "mha_head10_f32": (40, 4, 4, 2, 50, torch.float32, 1, {"ffn_dim_multiplier": 1.3, "rope_theta": 1e6}),
     "gqa_head36_f16": (72, 2, 1, 2, 40, torch.float16, 1, {"norm_eps": 1e-6}),
     "two_files": (48, 4, 2, 2, 64, torch.bfloat16, 2, {}),
+    "views": (48, 8, 2, 1, 64, torch.bfloat16, 1, {}),  # See as_views().
 }
 ROWS, COLS = 0, 1
 SPLIT = {"tok_embeddings": COLS, "output": ROWS, "wq": ROWS, "wk": ROWS, "wv": ROWS, "wo": COLS, "w1": ROWS, "w2": COLS,
@@ -50,6 +53,20 @@ def make_weights(params, stored):
         for name in ("attention_norm", "ffn_norm"):
             weights[f"{prefix}{name}.weight"] = 1 + 0.2 * torch.randn(dim)
     return {name: weight.to(stored) for name, weight in weights.items()}
+
+
+def as_views(weights):
+    """The same in what else torch.save may write: an OrderedDict, parameters, strides, offsets, a shared storage."""
+    result = collections.OrderedDict(weights)
+    result["output.weight"] = weights["tok_embeddings.weight"]
+    for name, weight in weights.items():
+        if weight.dim() == 1:
+            result[name] = torch.zeros(3 + 2 * len(weight), dtype=weight.dtype)[3::2].copy_(weight)
+        elif "wq" in name:
+            result[name] = weight.T.contiguous().T
+        elif "w1" in name:
+            result[name] = torch.nn.Parameter(weight)
+    return result
 
 
 def rms_norm(x, weight, eps):
@@ -104,13 +121,15 @@ def main():
         if kv_heads != heads:
             params["n_kv_heads"] = kv_heads
         weights = make_weights(params, stored)
+        if name == "views":
+            weights = as_views(weights)
         folder = DATA / "reference" / name
         folder.mkdir(parents=True, exist_ok=True)
         for file in range(files):
-            shard = {}
+            shard = type(weights)()
             for key, weight in weights.items():
                 axis = SPLIT.get(key.split(".")[-2])
-                shard[key] = weight if axis is None else weight.chunk(files, axis)[file].clone()
+                shard[key] = weight if axis is None or files == 1 else weight.chunk(files, axis)[file].clone()
             torch.save(shard, folder / f"consolidated.{file:02d}.pth")
         (folder / "params.json").write_text(json.dumps(params) + "\n")
         tokens = torch.randint(vocab, (24,)).tolist()

@@ -4,27 +4,33 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <new>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "common/mutex.h"
 #include "common/read_file.h"
 #include "common/sha256.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 #include "services/model/checkpoint/checkpoint_plan.h"
+#include "services/model/checkpoint/matrix_copy.h"
 #include "services/model/checkpoint/parallel_for.h"
 #include "services/model/checkpoint/torch_file.h"
 #include "services/model/checkpoint/verify.h"
-#include "services/model/tensor/f16.h"
 
 namespace llama {
 namespace {
 
 constexpr int64_t kMaxParamsBytes = int64_t{64} << 10;
-constexpr size_t kMaxFiles = 64;
+// Memory for copies, as a multiple of the files: f16 that becomes f32 doubles, and an embedding
+// that both ends of the model share is copied twice. More can only come from tensors that share
+// storages.
+constexpr uint64_t kMaxCopiesPerFileByte = 4;
 
 // The files of a folder, opened and compared with its params.json.
 struct OpenCheckpoint {
@@ -33,88 +39,37 @@ struct OpenCheckpoint {
   CheckpointPlan plan;  // Points into files.
 };
 
+// One more than the highest number of a consolidated.NN.pth in the folder, at least 1: a file that
+// is missing among them is then asked for by name.
+size_t CountFiles(const std::string& folder) {
+  size_t files = 1;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    absl::string_view number = name;
+    size_t index = 0;
+    if (absl::ConsumePrefix(&number, "consolidated.") && absl::ConsumeSuffix(&number, ".pth") &&
+        number.size() == 2 && absl::SimpleAtoi(number, &index)) {
+      files = std::max(files, index + 1);
+    }
+  }
+  return files;
+}
+
 absl::StatusOr<OpenCheckpoint> OpenFolder(const std::string& folder) {
   const std::string params_path = absl::StrCat(folder, "/params.json");
   OpenCheckpoint open;
   ASSIGN_OR_RETURN(open.params_json, ReadFile(params_path, kMaxParamsBytes));
   ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfig(open.params_json, params_path));
-  for (size_t i = 0; i < kMaxFiles; ++i) {
-    const std::string path = absl::StrFormat("%s/consolidated.%02d.pth", folder, i);
-    std::error_code error;
-    if (i > 0 && !std::filesystem::exists(path, error)) break;
-    ASSIGN_OR_RETURN(TorchFile file, OpenTorchFile(path));
+  const size_t files = CountFiles(folder);
+  for (size_t i = 0; i < files; ++i) {
+    ASSIGN_OR_RETURN(TorchFile file,
+                     OpenTorchFile(absl::StrFormat("%s/consolidated.%02d.pth", folder, i)));
     open.files.push_back(std::move(file));
   }
   ASSIGN_OR_RETURN(open.plan, PlanCheckpoint(config, open.files));
   return open;
-}
-
-// The type that the transformer gets a matrix in.
-DataType TargetType(const PlannedMatrix& matrix, DataType weights) {
-  return weights == DataType::kBf16 || matrix.type() == DataType::kBf16 ? DataType::kBf16
-                                                                        : DataType::kF32;
-}
-
-bool IsInPlace(const PlannedMatrix& matrix, DataType target) {
-  const StoredTensor& part = *matrix.parts[0];
-  const bool whole = matrix.split == Split::kNone || matrix.parts.size() == 1;
-  const bool contiguous = part.strides.back() == 1 &&
-                          (part.strides.size() == 1 || part.strides[0] == part.info.shape[1]);
-  const bool aligned = reinterpret_cast<uintptr_t>(part.data) % SizeOf(part.info.type) == 0;
-  return whole && contiguous && aligned && part.info.type == target;
-}
-
-float ReadElement(const std::byte* at, DataType type) {
-  if (type == DataType::kF32) {
-    float value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
-  }
-  uint16_t bits;
-  std::memcpy(&bits, at, sizeof bits);
-  return type == DataType::kBf16 ? ToFloat(Bf16{bits}) : F16ToFloat(bits);
-}
-
-// Joins and converts the parts of a matrix into `out`, row-major. False if a finite weight is not
-// finite in the target type: f32 beyond the range of bf16.
-bool CopyMatrix(const PlannedMatrix& matrix, DataType target, std::byte* out) {
-  const size_t width = SizeOf(target);
-  const auto cols = static_cast<size_t>(matrix.cols);
-  size_t row_begin = 0;
-  size_t col_begin = 0;
-  bool finite = true;
-  for (const StoredTensor* const part : matrix.parts) {
-    const std::vector<int64_t>& shape = part->info.shape;
-    const size_t part_rows = shape.size() == 1 ? 1 : static_cast<size_t>(shape[0]);
-    const auto part_cols = static_cast<size_t>(shape.back());
-    const size_t row_stride = shape.size() == 1 ? 0 : static_cast<size_t>(part->strides[0]);
-    const auto col_stride = static_cast<size_t>(part->strides.back());
-    const size_t element = SizeOf(part->info.type);
-    for (size_t r = 0; r < part_rows; ++r) {
-      std::byte* const row = out + ((row_begin + r) * cols + col_begin) * width;
-      for (size_t c = 0; c < part_cols; ++c) {
-        const float value =
-            ReadElement(part->data + (r * row_stride + c * col_stride) * element, part->info.type);
-        if (target == DataType::kF32) {
-          std::memcpy(row + c * width, &value, width);
-          continue;
-        }
-        const Bf16 rounded = ToBf16(value);
-        finite = finite && (rounded.bits & 0x7F80) != 0x7F80;
-        std::memcpy(row + c * width, &rounded, width);
-      }
-    }
-    if (matrix.split == Split::kNone) break;  // The other files repeat it.
-    if (matrix.split == Split::kRows) row_begin += part_rows;
-    if (matrix.split == Split::kCols) col_begin += part_cols;
-  }
-  return finite;
-}
-
-size_t CopiedBytes(const PlannedMatrix& matrix, DataType weights) {
-  const DataType target = TargetType(matrix, weights);
-  if (IsInPlace(matrix, target)) return 0;
-  return static_cast<size_t>(matrix.rows * matrix.cols) * SizeOf(target);
 }
 
 // Every file has the norms; a checkpoint whose files disagree is not one model.
@@ -227,6 +182,11 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
   for (const PlannedMatrix& matrix : open.plan.matrices) {
     copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights));
   }
+  if (static_cast<uint64_t>(copied) / kMaxCopiesPerFileByte > static_cast<uint64_t>(total)) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, ": expected tensors of at most ",
+                                                   kMaxCopiesPerFileByte, " times the files' ",
+                                                   total, " bytes, found ", copied));
+  }
   Progress progress(total * (options.verify ? 1 : 0) + copied, options.progress);
   if (options.verify) {
     for (const TorchFile& file : open.files) {
@@ -240,7 +200,16 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
   const std::vector<PlannedMatrix>& planned = open.plan.matrices;
   std::vector<Matrix> matrices(planned.size());
   impl->copies.resize(planned.size());
-  std::atomic<size_t> too_large = planned.size();
+  for (size_t i = 0; i < planned.size(); ++i) {
+    const size_t bytes = CopiedBytes(planned[i], options.weights);
+    if (bytes == 0) continue;
+    impl->copies[i].reset(new (std::nothrow) std::byte[bytes]);
+    if (impl->copies[i] == nullptr) {
+      return absl::ResourceExhaustedError(absl::StrCat(
+          folder, ": no memory for the ", bytes, " bytes of tensor \"", planned[i].name, "\""));
+    }
+  }
+  std::atomic<size_t> not_finite = planned.size();
   ParallelFor(planned.size(), options.threads, [&](size_t i) {
     const DataType target = TargetType(planned[i], options.weights);
     matrices[i] = {.type = target,
@@ -249,14 +218,14 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
                    .cols = static_cast<size_t>(planned[i].cols)};
     const size_t bytes = CopiedBytes(planned[i], options.weights);
     if (bytes == 0) return;
-    impl->copies[i] = std::make_unique_for_overwrite<std::byte[]>(bytes);
     matrices[i].data = impl->copies[i].get();
-    if (!CopyMatrix(planned[i], target, impl->copies[i].get())) too_large = i;
+    if (!CopyMatrix(planned[i], target, impl->copies[i].get())) not_finite = i;
     progress.Add(static_cast<int64_t>(bytes));
   });
-  if (too_large < planned.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(folder, ": tensor \"", planned[too_large].name,
-                                                   "\": a weight is too large for bf16"));
+  if (not_finite < planned.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(folder, ": tensor \"", planned[not_finite].name,
+                     "\": a weight is no finite number, or too large for bf16"));
   }
   impl->config = open.plan.config;
   impl->weights = Arrange(matrices);

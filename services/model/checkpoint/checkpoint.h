@@ -75,9 +75,9 @@ class Checkpoint {
   std::unique_ptr<Impl> impl_;
 };
 
-// What loading would need, from params.json and the files' sizes alone. Cheap.
+// What loading would need, from the structure of the files alone: reads no weights. Cheap.
 struct CheckpointSize {
-  ModelConfig config;  // vocab_size may be -1.
+  ModelConfig config;
   int64_t weight_bytes = 0;
 };
 absl::StatusOr<CheckpointSize> MeasureCheckpoint(const std::string& folder,

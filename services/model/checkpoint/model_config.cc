@@ -41,37 +41,53 @@ absl::Status CheckRange(T value, const Limits<T>& limits) {
                                                  limits.most, ", found ", value));
 }
 
-// protobuf's parser takes the last of two equal keys, and digs as deep as it is led. The file is
-// one flat object of numbers, so that a scan over its strings and brackets is enough to rule that
-// out.
-absl::Status CheckFlatAndUnique(absl::string_view json) {
+absl::Status RefuseKey(absl::string_view key, absl::string_view what) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(absl::Utf8SafeCHexEscape(key.substr(0, 64)), ": ", what));
+}
+
+// protobuf's parser is lenient: it takes the last of two equal keys, a key under two spellings,
+// keys without quotes, and digs as deep as it is led. The file is one flat object of numbers, which
+// this makes sure of.
+absl::Status CheckFlatObject(absl::string_view json) {
   absl::flat_hash_set<absl::string_view> keys;
-  int64_t depth = 0;
-  for (size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (c == '[' || (c == '{' && ++depth > 1)) {
-      return absl::InvalidArgumentError("expected an object of numbers, found one within another");
+  size_t at = 0;
+  // The next character that is no white space; 0 at the end.
+  const auto peek = [&]() -> char {
+    at = std::min(json.find_first_not_of(" \t\r\n", at), json.size());
+    return at < json.size() ? json[at] : '\0';
+  };
+  const auto take = [&](char expected) { return peek() == expected && ++at > 0; };
+  const auto malformed = [&] {
+    return absl::InvalidArgumentError(absl::StrCat("not a JSON object of numbers: byte ", at));
+  };
+  if (!take('{')) return malformed();
+  bool more = !take('}');
+  while (more) {
+    if (!take('"')) return malformed();
+    const size_t key_size = json.substr(at).find_first_of("\"\\");
+    if (key_size == absl::string_view::npos || json[at + key_size] == '\\') return malformed();
+    const absl::string_view key = json.substr(at, key_size);
+    at += key_size + 1;
+    if (files::Params::descriptor()->FindFieldByName(std::string(key)) == nullptr) {
+      return RefuseKey(key, "not a key that is known here; it may change the model");
     }
-    if (c != '"') continue;
-    const size_t end = json.find_first_of("\"\\", i + 1);
-    if (end == absl::string_view::npos || json[end] == '\\') {
-      return absl::InvalidArgumentError("a string is not closed, or has an escape");
+    if (!keys.insert(key).second) return RefuseKey(key, "stands there twice");
+    if (!take(':')) return malformed();
+    peek();
+    const absl::string_view value =
+        json.substr(at, std::min(json.find_first_of(",} \t\r\n", at), json.size()) - at);
+    const bool is_number =
+        !value.empty() && value.find_first_not_of("0123456789+-.eE") == absl::string_view::npos;
+    if (!is_number && value != "null") {
+      return RefuseKey(key, absl::StrCat("expected a number, found ",
+                                         absl::Utf8SafeCHexEscape(value.substr(0, 64))));
     }
-    const absl::string_view text = json.substr(i + 1, end - i - 1);
-    i = end;
-    const size_t next = json.find_first_not_of(" \t\r\n", end + 1);
-    const bool is_key = next != absl::string_view::npos && json[next] == ':';
-    if (!is_key) {
-      return absl::InvalidArgumentError(absl::StrCat("expected numbers only, found the text \"",
-                                                     absl::Utf8SafeCHexEscape(text.substr(0, 64)),
-                                                     "\""));
-    }
-    if (!keys.insert(text).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(absl::Utf8SafeCHexEscape(text.substr(0, 64)), ": stands there twice"));
-    }
+    at += value.size();
+    more = take(',');
+    if (!more && !take('}')) return malformed();
   }
-  return absl::OkStatus();
+  return peek() == '\0' && at == json.size() ? absl::OkStatus() : malformed();
 }
 
 absl::StatusOr<files::Params> ParseJson(absl::string_view json) {
@@ -79,7 +95,7 @@ absl::StatusOr<files::Params> ParseJson(absl::string_view json) {
     return absl::InvalidArgumentError(
         absl::StrCat("expected at most ", kMaxJsonBytes, " bytes, found ", json.size()));
   }
-  RETURN_IF_ERROR(CheckFlatAndUnique(json));
+  RETURN_IF_ERROR(CheckFlatObject(json));
   files::Params params;
   const auto parsed = google::protobuf::util::JsonStringToMessage(
       google::protobuf::StringPiece(json.data(), json.size()), &params);

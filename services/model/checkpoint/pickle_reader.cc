@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kMaxValues = 1'000'000;
 constexpr size_t kMaxDimensions = 8;
+// Every tensor keeps a copy of its storage's key, and many may recall one text from the memo.
+constexpr size_t kMaxStorageKeyBytes = 32;
 
 // The globals that a state dict needs; nothing else has a meaning here.
 enum class Global {
@@ -308,8 +310,9 @@ class Parser {
     if (id.kind != Kind::kTuple || id.size != 5 || Item(id, 0).kind != Kind::kText ||
         Item(id, 0).text != "storage" || Item(id, 1).kind != Kind::kGlobal ||
         !StorageType(static_cast<Global>(Item(id, 1).number)).has_value() ||
-        Item(id, 2).kind != Kind::kText || Item(id, 3).kind != Kind::kText ||
-        Item(id, 4).kind != Kind::kInt || Item(id, 4).number < 0) {
+        Item(id, 2).kind != Kind::kText || Item(id, 2).text.size() > kMaxStorageKeyBytes ||
+        Item(id, 3).kind != Kind::kText || Item(id, 4).kind != Kind::kInt ||
+        Item(id, 4).number < 0) {
       return Refuse(
           "expected a storage of bfloat16, float16 or float32 numbers as persistent id, found "
           "something else");

@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 #include "services/model/checkpoint/pickle_reader.h"
@@ -47,6 +48,29 @@ std::optional<int64_t> Reach(const PickledTensor& tensor) {
   return reach;
 }
 
+// Nullopt if the product overflows.
+std::optional<int64_t> Count(const PickledTensor& tensor) {
+  int64_t count = 1;
+  for (const int64_t size : tensor.shape) {
+    if (__builtin_mul_overflow(count, size, &count)) return std::nullopt;
+  }
+  return count;
+}
+
+// An entry's bytes have one type, so that verifying looks for NaN in all of them.
+absl::Status CheckOneTypePerEntry(const TorchFile& torch) {
+  std::vector<const StoredTensor*> users(torch.entries.size());
+  for (const StoredTensor& tensor : torch.tensors) {
+    const StoredTensor*& first = users[tensor.entry];
+    if (first == nullptr) first = &tensor;
+    if (first->info.type == tensor.info.type) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("entry \"", torch.entries[tensor.entry].name, "\": expected one type, found ",
+                     NameOf(first->info.type), " and ", NameOf(tensor.info.type)));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<StoredTensor> Locate(const PickledTensor& tensor, const std::string& root,
                                     const std::vector<ZipEntry>& entries, const EntryIndex& index) {
   const auto refuse = [&tensor](absl::string_view what) {
@@ -68,6 +92,12 @@ absl::StatusOr<StoredTensor> Locate(const PickledTensor& tensor, const std::stri
     return refuse(absl::StrCat("expected a storage of ", tensor.storage_elements, " elements of ",
                                NameOf(tensor.type), ", found an entry of ", entry.data.size(),
                                " bytes"));
+  }
+  // Elements that overlap could make a small file ask for any amount of memory.
+  const std::optional<int64_t> count = Count(tensor);
+  if (!count.has_value() || static_cast<uint64_t>(*count) > elements) {
+    return refuse(absl::StrCat("expected no more elements than its storage has, ", elements,
+                               ", found the shape [", absl::StrJoin(tensor.shape, ", "), "]"));
   }
   const std::optional<int64_t> reach = Reach(tensor);
   int64_t end = 0;
@@ -97,7 +127,7 @@ absl::Status ReadTensors(TorchFile& torch) {
     ASSIGN_OR_RETURN(StoredTensor stored, Locate(tensor, root, torch.entries, index));
     torch.tensors.push_back(std::move(stored));
   }
-  return absl::OkStatus();
+  return CheckOneTypePerEntry(torch);
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 #include "services/model/checkpoint/parallel_for.h"
 
@@ -62,6 +64,35 @@ std::vector<CheckedPiece> CutIntoPieces(const TorchFile& file) {
   return pieces;
 }
 
+// Names the tensor and the element of an entry that has a NaN or an infinity. OK if no tensor uses
+// that part of the entry.
+absl::Status FindNonFinite(const TorchFile& file, size_t entry) {
+  for (const StoredTensor& tensor : file.tensors) {
+    if (tensor.entry != entry) continue;
+    const std::vector<int64_t>& shape = tensor.info.shape;
+    const size_t width = SizeOf(tensor.info.type);
+    std::vector<int64_t> index(shape.size(), 0);
+    for (bool more = true; more;) {
+      int64_t offset = 0;
+      for (size_t d = 0; d < shape.size(); ++d) offset += index[d] * tensor.strides[d];
+      const std::span<const std::byte> element(tensor.data + static_cast<size_t>(offset) * width,
+                                               width);
+      if (HasNonFinite(element, tensor.info.type)) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            file.file.path(), ": tensor \"",
+            absl::Utf8SafeCHexEscape(absl::string_view(tensor.info.name).substr(0, 200)), "\"[",
+            absl::StrJoin(index, ", "), "]: expected a finite weight, found NaN or infinity"));
+      }
+      more = false;
+      for (size_t d = shape.size(); d-- > 0 && !more;) {
+        more = ++index[d] < shape[d];
+        if (!more) index[d] = 0;
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status VerifyFile(const TorchFile& file, int threads,
@@ -90,13 +121,7 @@ absl::Status VerifyFile(const TorchFile& file, int threads,
           absl::StrFormat("%s: entry \"%s\": expected CRC-32 %08x, found %08x: the file is damaged",
                           file.file.path(), entry.name, entry.crc32, found));
     }
-    if (finite) continue;
-    for (const StoredTensor& tensor : file.tensors) {
-      if (tensor.entry != i) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat(file.file.path(), ": tensor \"", absl::Utf8SafeCHexEscape(tensor.info.name),
-                       "\": expected finite weights, found NaN or infinity"));
-    }
+    if (!finite) RETURN_IF_ERROR(FindNonFinite(file, i));
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
+#include "services/model/checkpoint/zip_directory.h"
 
 namespace llama {
 namespace {
@@ -18,22 +19,16 @@ using Bytes = std::span<const std::byte>;
 
 constexpr uint32_t kLocalHeader = 0x04034b50;
 constexpr uint32_t kDirectoryHeader = 0x02014b50;
-constexpr uint32_t kEnd = 0x06054b50;
-constexpr uint32_t kEnd64 = 0x06064b50;
-constexpr uint32_t kEnd64Locator = 0x07064b50;
+constexpr uint32_t kDescriptor = 0x08074b50;
 
 constexpr size_t kLocalHeaderBytes = 30;
 constexpr size_t kDirectoryHeaderBytes = 46;
-constexpr size_t kEndBytes = 22;
-constexpr size_t kEnd64Bytes = 56;
-constexpr size_t kEnd64LocatorBytes = 20;
 
 constexpr uint32_t kIn64 = 0xFFFFFFFF;  // "See the zip64 field."
 constexpr uint16_t kDescriptorFlag = 0x8;
 constexpr uint16_t kUtf8Flag = 0x800;
 constexpr uint16_t kStored = 0;
 
-constexpr uint64_t kMaxEntries = 100'000;
 constexpr size_t kMaxNameBytes = 512;
 
 absl::Status Refuse(absl::string_view what) {
@@ -42,67 +37,6 @@ absl::Status Refuse(absl::string_view what) {
 
 absl::Status RefuseEntry(absl::string_view name, absl::string_view what) {
   return Refuse(absl::StrCat("entry \"", absl::Utf8SafeCHexEscape(name), "\": ", what));
-}
-
-struct Directory {
-  uint64_t begin = 0;
-  uint64_t size = 0;
-  uint64_t entries = 0;
-};
-
-absl::StatusOr<Directory> FindDirectory(Bytes file) {
-  if (file.size() < kEndBytes) return Refuse("too short to be a zip file");
-  const size_t end = file.size() - kEndBytes;
-  if (ReadNumber<uint32_t>(file, end) != kEnd) {
-    return Refuse("no end record at the end of the file: truncated, or not a zip file");
-  }
-  if (ReadNumber<uint16_t>(file, end + 20) != 0) return Refuse("the end record has a comment");
-  if (ReadNumber<uint16_t>(file, end + 4) != 0 || ReadNumber<uint16_t>(file, end + 6) != 0) {
-    return Refuse("spread over several disks");
-  }
-  if (ReadNumber<uint16_t>(file, end + 8) != ReadNumber<uint16_t>(file, end + 10)) {
-    return Refuse("the end record gives two numbers of entries");
-  }
-  Directory directory = {.begin = ReadNumber<uint32_t>(file, end + 16),
-                         .size = ReadNumber<uint32_t>(file, end + 12),
-                         .entries = ReadNumber<uint16_t>(file, end + 10)};
-  size_t directory_end = end;
-  if (end >= kEnd64LocatorBytes &&
-      ReadNumber<uint32_t>(file, end - kEnd64LocatorBytes) == kEnd64Locator) {
-    const size_t locator = end - kEnd64LocatorBytes;
-    const auto end64 = ReadNumber<uint64_t>(file, locator + 8);
-    if (locator < kEnd64Bytes || end64 != locator - kEnd64Bytes ||
-        ReadNumber<uint32_t>(file, end64) != kEnd64 ||
-        ReadNumber<uint64_t>(file, end64 + 4) != kEnd64Bytes - 12) {
-      return Refuse("the zip64 end record is not where its locator says");
-    }
-    const Directory directory64 = {.begin = ReadNumber<uint64_t>(file, end64 + 48),
-                                   .size = ReadNumber<uint64_t>(file, end64 + 40),
-                                   .entries = ReadNumber<uint64_t>(file, end64 + 32)};
-    if (ReadNumber<uint64_t>(file, end64 + 24) != directory64.entries ||
-        ReadNumber<uint32_t>(file, end64 + 16) != 0 ||
-        ReadNumber<uint32_t>(file, end64 + 20) != 0) {
-      return Refuse("spread over several disks");
-    }
-    const auto agrees = [](uint64_t small, uint64_t in64, uint64_t large) {
-      return small == in64 || small == large;
-    };
-    if (!agrees(directory.begin, kIn64, directory64.begin) ||
-        !agrees(directory.size, kIn64, directory64.size) ||
-        !agrees(directory.entries, 0xFFFF, directory64.entries)) {
-      return Refuse("the two end records disagree");
-    }
-    directory = directory64;
-    directory_end = end64;
-  }
-  if (directory.size > directory_end || directory.begin != directory_end - directory.size) {
-    return Refuse("the directory does not end where the end record begins");
-  }
-  if (directory.entries > kMaxEntries) {
-    return Refuse(
-        absl::StrCat("expected at most ", kMaxEntries, " entries, found ", directory.entries));
-  }
-  return directory;
 }
 
 absl::Status CheckName(absl::string_view name) {
@@ -169,6 +103,7 @@ struct Extent {
   uint64_t begin;
   uint64_t end;
   size_t entry;
+  bool has_descriptor;
 };
 
 // Checks the local header against the directory's, and sets the entry's data.
@@ -214,13 +149,57 @@ absl::StatusOr<Extent> ReadLocalHeader(Bytes file, uint64_t limit, const Header&
     return RefuseEntry(entry.name, "its local header and the directory disagree on size or CRC");
   }
   entry.data = file.subspan(data, header.uncompressed);
-  return Extent{at, data + header.uncompressed, 0};
+  return Extent{at, data + header.uncompressed, 0, (header.flags & kDescriptorFlag) != 0};
+}
+
+// What lies between an entry's data and the next entry: its descriptor, or nothing. A descriptor
+// may go without its signature, and has sizes of 4 or 8 bytes.
+absl::Status CheckDescriptor(Bytes between, const ZipEntry& entry, bool has_descriptor) {
+  const size_t size = between.size();
+  const bool fits =
+      has_descriptor ? size == 12 || size == 16 || size == 20 || size == 24 : size == 0;
+  if (!fits) {
+    return RefuseEntry(entry.name, absl::StrCat("is followed by ", size, " bytes that are none's"));
+  }
+  if (!has_descriptor) return absl::OkStatus();
+  const bool has_signature = size % 8 == 0;
+  const size_t at = has_signature ? 4 : 0;
+  const bool wide = size > 16;
+  const auto number = [&](size_t where) {
+    return wide ? ReadNumber<uint64_t>(between, where) : ReadNumber<uint32_t>(between, where);
+  };
+  if ((has_signature && ReadNumber<uint32_t>(between, 0) != kDescriptor) ||
+      ReadNumber<uint32_t>(between, at) != entry.crc32 || number(at + 4) != entry.data.size() ||
+      number(at + (wide ? 12 : 8)) != entry.data.size()) {
+    return RefuseEntry(entry.name, "its descriptor and the directory disagree on size or CRC");
+  }
+  return absl::OkStatus();
+}
+
+// Entries and their descriptors fill the file up to the directory, and none overlaps another: the
+// file has one meaning only, and nothing hides in it. `extents` are in order.
+absl::Status CheckNoGaps(Bytes file, uint64_t directory_begin, const std::vector<Extent>& extents,
+                         const std::vector<ZipEntry>& entries) {
+  if ((extents.empty() ? directory_begin : extents[0].begin) != 0) {
+    return Refuse("does not begin with an entry");
+  }
+  for (size_t i = 0; i < extents.size(); ++i) {
+    const ZipEntry& entry = entries[extents[i].entry];
+    const uint64_t next = i + 1 < extents.size() ? extents[i + 1].begin : directory_begin;
+    if (next < extents[i].end) {
+      return RefuseEntry(entries[extents[i + 1].entry].name,
+                         absl::StrCat("overlaps \"", entry.name, "\""));
+    }
+    RETURN_IF_ERROR(CheckDescriptor(file.subspan(extents[i].end, next - extents[i].end), entry,
+                                    extents[i].has_descriptor));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<std::vector<ZipEntry>> ReadZip(std::span<const std::byte> file) {
-  ASSIGN_OR_RETURN(const Directory directory, FindDirectory(file));
+  ASSIGN_OR_RETURN(const ZipDirectory directory, FindZipDirectory(file));
   std::vector<ZipEntry> entries;
   std::vector<Extent> extents;
   absl::flat_hash_map<std::string, size_t> names;
@@ -267,12 +246,7 @@ absl::StatusOr<std::vector<ZipEntry>> ReadZip(std::span<const std::byte> file) {
   if (at != end) return Refuse("the directory has more bytes than its entries");
   std::sort(extents.begin(), extents.end(),
             [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
-  for (size_t i = 1; i < extents.size(); ++i) {
-    if (extents[i].begin < extents[i - 1].end) {
-      return RefuseEntry(entries[extents[i].entry].name,
-                         absl::StrCat("overlaps \"", entries[extents[i - 1].entry].name, "\""));
-    }
-  }
+  RETURN_IF_ERROR(CheckNoGaps(file, directory.begin, extents, entries));
   return entries;
 }
 

@@ -19,9 +19,10 @@ struct ZipEntry {
 
 // The entries of a zip file (PKWARE's APPNOTE 6.3.10, zip64 included) in the order of its
 // directory. Strict: one end record, at the very end; one disk; entries stored, not compressed or
-// encrypted; directory and local headers agree; names unique, relative and clean; the entries'
-// ranges disjoint and before the directory. Checks structure only, not the CRCs. Errors:
-// INVALID_ARGUMENT, naming the entry, what was expected and what was found. The spans are `file`'s.
+// encrypted; directory, local headers and descriptors agree; names unique, relative and clean; the
+// entries disjoint, and nothing but entries before the directory. Checks structure only, not the
+// CRCs. Errors: INVALID_ARGUMENT, naming the entry, what was expected and what was found. The spans
+// are `file`'s.
 absl::StatusOr<std::vector<ZipEntry>> ReadZip(std::span<const std::byte> file);
 
 }  // namespace llama

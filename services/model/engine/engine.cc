@@ -7,10 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "common/mutex.h"
-#include "common/status_details.h"
 #include "common/status_macros.h"
+#include "services/model/engine/admission.h"
 #include "services/model/engine/request_validation.h"
 #include "services/model/engine/sampler.h"
 #include "services/model/engine/scheduler.h"
@@ -63,31 +62,26 @@ struct Engine::Impl {
     thread.join();
   }
 
-  // Whether a request of `prompt` tokens that may grow to `most` has a place. Called with the
-  // mutex.
-  absl::Status Admit(int64_t prompt, int64_t most) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    if (Scheduler::BlocksFor(most) > cache.blocks()) {
-      return MakeStatus(absl::StatusCode::kResourceExhausted, "KV_CACHE_TOO_SMALL",
-                        absl::StrCat("the request needs ", Scheduler::BlocksFor(most) * block_bytes,
-                                     " bytes of KV cache for ", most, " tokens; there are ",
-                                     cache.blocks() * block_bytes));
-    }
-    const int64_t waiting = load.waiting + static_cast<int64_t>(arrivals.size());
-    const int64_t tokens = load.waiting_prefill_tokens + arriving_tokens;
-    if (waiting < options.max_waiting && tokens + prompt <= options.max_waiting_prefill_tokens) {
-      return absl::OkStatus();
-    }
-    absl::Status status = MakeStatus(
-        absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-        absl::StrCat(waiting, " requests with ", tokens, " tokens of prompt wait already"));
-    const double speed = std::max(load.prefill_tokens_per_second, 1.0);
-    SetRetryDelay(std::max(absl::Seconds(1), absl::Seconds(static_cast<double>(tokens) / speed)),
-                  status);
-    return status;
+  // Whether the request has a place. If so, it counts as waiting, and Enqueue() must follow.
+  absl::Status Reserve(const AdmissionRequest& request) {
+    MutexLock lock(&mutex);
+    RETURN_IF_ERROR(
+        CheckAdmission(request,
+                       {.waiting = load.waiting + arriving,
+                        .prefill_tokens = load.waiting_prefill_tokens + arriving_tokens,
+                        .prefill_tokens_per_second = load.prefill_tokens_per_second,
+                        .best_prefill_tokens_per_second = best_prefill_tokens_per_second},
+                       {.max_waiting = options.max_waiting,
+                        .max_waiting_prefill_tokens = options.max_waiting_prefill_tokens,
+                        .kv_blocks = cache.blocks(),
+                        .kv_block_bytes = block_bytes}));
+    ++arriving;
+    arriving_tokens += request.prefill_tokens;
+    return absl::OkStatus();
   }
 
-  void Enqueue(std::unique_ptr<Sequence> sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    arriving_tokens += sequence->prompt_tokens();
+  void Enqueue(std::unique_ptr<Sequence> sequence) {
+    MutexLock lock(&mutex);
     arrivals.push_back(std::move(sequence));
     wake = true;
   }
@@ -113,11 +107,12 @@ struct Engine::Impl {
     MutexLock lock(&mutex);
     wake = false;
     for (auto& arrival : arrivals) {
+      --arriving;
+      arriving_tokens -= arrival->prompt_tokens();
       scheduler.Add(&arrival->schedule);
       sequences.push_back(std::move(arrival));
     }
     arrivals.clear();
-    arriving_tokens = 0;
     UpdateQueueFigures();
     return !stop;
   }
@@ -177,7 +172,7 @@ struct Engine::Impl {
               sequence.TakeLogits(p, std::span(logits).subspan(row * width, width), sampler, now);
         }
       }
-      record.max_gap = std::max(record.max_gap, sequence.last_gap());
+      record.max_gap = std::max(record.max_gap, sequence.TakeGap());
       if (ended) {
         scheduler.Remove(&sequence.schedule);
         over.push_back(&sequence);
@@ -207,21 +202,24 @@ struct Engine::Impl {
 
   void PublishLoad(absl::Time now) {
     while (!steps.empty() && steps.front().end < now - kLoadWindow) steps.pop_front();
+    const auto rate = [](int64_t tokens, double seconds) {
+      return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+    };
     StepRecord sum;
     double prefill_seconds = 0;
     double decode_seconds = 0;
+    double best = 0;
     for (const StepRecord& step : steps) {
+      best = std::max(best, rate(step.prefill_tokens, absl::ToDoubleSeconds(step.duration)));
       sum.prefill_tokens += step.prefill_tokens;
       sum.decode_tokens += step.decode_tokens;
       sum.max_gap = std::max(sum.max_gap, step.max_gap);
       if (step.prefill_tokens > 0) prefill_seconds += absl::ToDoubleSeconds(step.duration);
       if (step.decode_tokens > 0) decode_seconds += absl::ToDoubleSeconds(step.duration);
     }
-    const auto rate = [](int64_t tokens, double seconds) {
-      return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
-    };
     MutexLock lock(&mutex);
     UpdateQueueFigures();
+    best_prefill_tokens_per_second = best;
     load.prefill_tokens_per_second = rate(sum.prefill_tokens, prefill_seconds);
     load.decode_tokens_per_second = rate(sum.decode_tokens, decode_seconds);
     load.max_decode_gap = sum.max_gap;
@@ -243,7 +241,10 @@ struct Engine::Impl {
 
   mutable Mutex mutex;
   std::vector<std::unique_ptr<Sequence>> arrivals ABSL_GUARDED_BY(mutex);
+  // Of the requests that are, or are about to be, in `arrivals`.
+  int64_t arriving ABSL_GUARDED_BY(mutex) = 0;
   int64_t arriving_tokens ABSL_GUARDED_BY(mutex) = 0;
+  double best_prefill_tokens_per_second ABSL_GUARDED_BY(mutex) = 0;  // Of the last minute's steps.
   EngineLoad load ABSL_GUARDED_BY(mutex);
   bool wake ABSL_GUARDED_BY(mutex) = false;
   bool stop ABSL_GUARDED_BY(mutex) = false;
@@ -263,9 +264,12 @@ absl::Status Engine::Submit(GenerateRequest request, std::shared_ptr<EventSink> 
   const uint64_t seed = request.sampling.seed.has_value() ? *request.sampling.seed : PickSeed();
   AcceptedEvent accepted = {.seed = {}, .prompt_tokens = prompt, .max_tokens = limit.max_tokens};
   if (request.sampling.temperature > 0) accepted.seed = seed;
+  const absl::Time deadline = request.deadline;
   auto sequence = std::make_unique<Sequence>(std::move(request), limit, seed, sink);
-  MutexLock lock(&impl_->mutex);
-  RETURN_IF_ERROR(impl_->Admit(prompt, prompt + limit.max_tokens));
+  // The last token of the reply is not computed on.
+  RETURN_IF_ERROR(impl_->Reserve({.prefill_tokens = prompt,
+                                  .cache_tokens = prompt + limit.max_tokens - 1,
+                                  .time_left = deadline - absl::Now()}));
   sink->Write(accepted);
   impl_->Enqueue(std::move(sequence));
   return absl::OkStatus();
@@ -274,9 +278,10 @@ absl::Status Engine::Submit(GenerateRequest request, std::shared_ptr<EventSink> 
 absl::Status Engine::Submit(ScoreRequest request, std::shared_ptr<EventSink> sink) {
   RETURN_IF_ERROR(CheckRequest(request, impl_->limits));
   const auto count = static_cast<int64_t>(request.tokens.size());
+  const absl::Time deadline = request.deadline;
   auto sequence = std::make_unique<Sequence>(std::move(request), std::move(sink));
-  MutexLock lock(&impl_->mutex);
-  RETURN_IF_ERROR(impl_->Admit(count, count));
+  RETURN_IF_ERROR(impl_->Reserve(
+      {.prefill_tokens = count, .cache_tokens = count, .time_left = deadline - absl::Now()}));
   impl_->Enqueue(std::move(sequence));
   return absl::OkStatus();
 }
@@ -288,7 +293,10 @@ void Engine::Wake() {
 
 EngineLoad Engine::load() const {
   MutexLock lock(&impl_->mutex);
-  return impl_->load;
+  EngineLoad load = impl_->load;
+  load.waiting += impl_->arriving;
+  load.waiting_prefill_tokens += impl_->arriving_tokens;
+  return load;
 }
 
 }  // namespace llama

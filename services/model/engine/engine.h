@@ -45,7 +45,8 @@ class Engine {
   // Checks the request and queues it. On success Accepted has been written to the sink, and
   // Finish() will be called once; on failure nothing is called. Errors, with the proto's field
   // paths: INVALID_ARGUMENT (FIELD_INVALID; CONTEXT_LENGTH_EXCEEDED), RESOURCE_EXHAUSTED
-  // (QUEUE_FULL, KV_CACHE_TOO_SMALL).
+  // (QUEUE_FULL, DEADLINE_UNREACHABLE, KV_CACHE_TOO_SMALL). No lock is held while the sink is
+  // called.
   absl::Status Submit(GenerateRequest request, std::shared_ptr<EventSink> sink);
   // Teacher forcing: writes one PositionScore per position from from_position on. Errors likewise.
   absl::Status Submit(ScoreRequest request, std::shared_ptr<EventSink> sink);

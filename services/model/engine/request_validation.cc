@@ -82,14 +82,16 @@ absl::Status CheckStopping(const StoppingOptions& stopping, const ModelLimits& l
   }
   RETURN_IF_ERROR(AllInVocabulary("eos_token_ids", stopping.eos_token_ids, limits));
   if (stopping.time_limit.has_value() && *stopping.time_limit <= absl::ZeroDuration()) {
-    return FieldInvalid("stopping.time_limit", "expected more than 0 s");
+    return FieldInvalid(
+        "stopping.time_limit",
+        absl::StrCat("expected more than 0 s, found ", absl::FormatDuration(*stopping.time_limit)));
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckTokens(absl::string_view field, std::span<const TokenId> tokens, int64_t most,
                          const ModelLimits& limits) {
-  if (tokens.empty()) return FieldInvalid(field, "expected at least one token");
+  if (tokens.empty()) return FieldInvalid(field, "expected at least one token, found none");
   const auto count = static_cast<int64_t>(tokens.size());
   if (count > most) {
     return MakeStatus(absl::StatusCode::kInvalidArgument, "CONTEXT_LENGTH_EXCEEDED",

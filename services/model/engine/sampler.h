@@ -26,7 +26,8 @@ class Sampler {
 
  private:
   struct Choice {
-    float logit;  // After the temperature.
+    double logit;   // After the temperature, less the best one's: at most 0.
+    double weight;  // exp(logit)
     TokenId id;
   };
 
@@ -34,7 +35,7 @@ class Sampler {
               const DrawContext& context);
   void Keep(const SamplingOptions& options);
 
-  std::vector<float> logits_;    // Adjusted.
+  std::vector<double> logits_;   // Adjusted.
   std::vector<int64_t> counts_;  // Occurrences of each token within the penalty window.
   std::vector<Choice> choices_;
 };

@@ -5,6 +5,12 @@
 namespace llama {
 namespace {
 
+bool NotPaused(const Schedulable* sequence) { return !sequence->paused; }
+
+bool CameBefore(const Schedulable* a, const Schedulable* b) { return a->arrival < b->arrival; }
+
+int64_t Owned(const Schedulable& sequence) { return static_cast<int64_t>(sequence.blocks.size()); }
+
 bool IsDecode(const Schedulable& sequence) { return sequence.length - sequence.computed == 1; }
 
 int64_t LogitsOf(const Slice& slice) {
@@ -24,7 +30,10 @@ Scheduler::Scheduler(const SchedulerOptions& options) : options_(options) {
   for (int64_t block = options.blocks; block-- > 0;) free_.push_back(static_cast<KvBlock>(block));
 }
 
-void Scheduler::Add(Schedulable* sequence) { waiting_.push_back(sequence); }
+void Scheduler::Add(Schedulable* sequence) {
+  sequence->arrival = arrivals_++;
+  waiting_.push_back(sequence);
+}
 
 void Scheduler::Remove(Schedulable* sequence) {
   FreeBlocks(sequence);
@@ -33,55 +42,61 @@ void Scheduler::Remove(Schedulable* sequence) {
   sequence->running = false;
 }
 
-std::vector<Slice> Scheduler::Plan() {
-  while (!waiting_.empty() && running() < options_.max_running && !free_.empty()) {
-    running_.push_back(waiting_.front());
-    running_.back()->running = true;
-    waiting_.pop_front();
+void Scheduler::Admit() {
+  while (true) {
+    const auto next = std::find_if(waiting_.begin(), waiting_.end(), NotPaused);
+    if (next == waiting_.end()) return;
+    int64_t room = free_blocks();
+    for (const Schedulable* const sequence : running_) {
+      room -= std::max<int64_t>(0, BlocksFor(sequence->length) - Owned(*sequence));
+    }
+    if (running() < options_.max_running &&
+        (running_.empty() || room >= BlocksFor((*next)->length))) {
+      Schedulable* const sequence = *next;
+      waiting_.erase(next);
+      sequence->running = true;
+      running_.insert(std::upper_bound(running_.begin(), running_.end(), sequence, CameBefore),
+                      sequence);
+      continue;
+    }
+    const auto paused = std::find_if_not(running_.rbegin(), running_.rend(), NotPaused);
+    if (paused == running_.rend()) return;
+    Preempt(*paused);
   }
+}
+
+std::vector<Slice> Scheduler::Plan() {
+  Admit();
   std::vector<Slice> batch;
   int64_t tokens = options_.max_batch_tokens;
   int64_t logits = options_.max_batch_logits;
-  const auto add = [&](Schedulable* sequence, int64_t count) {
-    const Slice slice = {sequence, sequence->computed, count};
-    batch.push_back(slice);
+  // As much of `most` tokens as the budgets allow.
+  const auto add = [&](Schedulable* sequence, int64_t most) {
+    const int64_t until_logits = std::max<int64_t>(0, sequence->next_logits - sequence->computed);
+    int64_t count = std::min({most, tokens, until_logits + logits});
+    if (count > 0 && !Grow(sequence, sequence->computed + count, batch)) {
+      // As far as the blocks that it has or can have now.
+      const int64_t blocks = Owned(*sequence) + free_blocks();
+      count = std::min(count, blocks * kKvBlockTokens - sequence->computed);
+      if (count > 0) Grow(sequence, sequence->computed + count, batch);
+    }
+    if (count <= 0) return;
+    batch.push_back({sequence, sequence->computed, count});
     tokens -= count;
-    logits -= LogitsOf(slice);
+    logits -= LogitsOf(batch.back());
   };
 
   // By value: growing may preempt, which takes from running_.
   const std::vector<Schedulable*> order = running_;
   for (Schedulable* const sequence : order) {
-    if (!sequence->running || sequence->paused || !IsDecode(*sequence) || tokens == 0) continue;
-    if (Grow(sequence, sequence->length, batch)) {
-      add(sequence, 1);
-    } else {
-      Preempt(sequence);
-    }
+    if (sequence->running && !sequence->paused && IsDecode(*sequence)) add(sequence, 1);
   }
-  for (size_t i = 0; i < order.size() && tokens > 0; ++i) {
+  for (size_t i = 0; i < order.size(); ++i) {
     Schedulable* const sequence = order[(turn_ + i) % order.size()];
-    if (!sequence->running || sequence->paused || sequence->computed == sequence->length ||
-        Contains(batch, sequence)) {
-      continue;
-    }
-    const int64_t until_logits = std::max<int64_t>(0, sequence->next_logits - sequence->computed);
-    int64_t count =
-        std::min({sequence->length - sequence->computed, tokens, until_logits + logits});
-    if (count > 0 && !Grow(sequence, sequence->computed + count, batch)) {
-      // As far as the blocks that it has or can have now.
-      const auto owned = static_cast<int64_t>(sequence->blocks.size()) + free_blocks();
-      count = std::min(count, owned * kKvBlockTokens - sequence->computed);
-      if (count > 0) Grow(sequence, sequence->computed + count, batch);
-    }
-    if (count > 0) add(sequence, count);
+    if (!sequence->running || sequence->paused || IsDecode(*sequence)) continue;
+    add(sequence, sequence->length - sequence->computed);
   }
   if (!order.empty()) turn_ = (turn_ + 1) % order.size();
-  // Nothing fits, since prompts that are partly computed hold all blocks: the last one gives way.
-  if (batch.empty() && free_.empty() && running() > 1) {
-    Preempt(running_.back());
-    return Plan();
-  }
   return batch;
 }
 
@@ -95,16 +110,11 @@ int64_t Scheduler::BlocksFor(int64_t tokens) {
 }
 
 bool Scheduler::Grow(Schedulable* sequence, int64_t tokens, const std::vector<Slice>& batch) {
-  const int64_t missing = BlocksFor(tokens) - static_cast<int64_t>(sequence->blocks.size());
+  const int64_t missing = BlocksFor(tokens) - Owned(*sequence);
   while (free_blocks() < missing) {
-    // running_ is in order of arrival, so the last one is the youngest.
-    const auto victim =
-        std::find_if(running_.rbegin(), running_.rend(), [&](const Schedulable* candidate) {
-          return candidate == sequence ||
-                 (!candidate->blocks.empty() && !Contains(batch, candidate));
-        });
-    if (victim == running_.rend() || *victim == sequence) return false;
-    Preempt(*victim);
+    Schedulable* const victim = FindVictim(sequence, batch);
+    if (victim == nullptr) return false;
+    Preempt(victim);
   }
   for (int64_t i = 0; i < missing; ++i) {
     sequence->blocks.push_back(free_.back());
@@ -113,12 +123,25 @@ bool Scheduler::Grow(Schedulable* sequence, int64_t tokens, const std::vector<Sl
   return true;
 }
 
+Schedulable* Scheduler::FindVictim(const Schedulable* sequence,
+                                   const std::vector<Slice>& batch) const {
+  for (size_t i = running_.size(); i-- > 0;) {
+    if (running_[i]->paused && !running_[i]->blocks.empty()) return running_[i];
+  }
+  for (size_t i = running_.size(); i-- > 0 && running_[i] != sequence;) {
+    if (!running_[i]->blocks.empty() && !Contains(batch, running_[i])) return running_[i];
+  }
+  return nullptr;
+}
+
 void Scheduler::Preempt(Schedulable* sequence) {
+  if (!sequence->blocks.empty()) ++preemptions_;
   FreeBlocks(sequence);
   std::erase(running_, sequence);
   sequence->running = false;
   sequence->computed = 0;
-  waiting_.push_front(sequence);
+  waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), sequence, CameBefore),
+                  sequence);
 }
 
 void Scheduler::FreeBlocks(Schedulable* sequence) {

@@ -15,6 +15,16 @@ bool Contains(const std::vector<TokenId>& ids, TokenId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
+std::vector<TokenId> EndingTokens(const StoppingOptions& stopping) {
+  std::vector<TokenId> ids = stopping.stop_token_ids;
+  if (!stopping.ignore_eos) {
+    ids.insert(ids.end(), stopping.eos_token_ids.begin(), stopping.eos_token_ids.end());
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  return ids;
+}
+
 }  // namespace
 
 Sequence::Sequence(GenerateRequest request, const ReplyLimit& limit, uint64_t seed,
@@ -23,6 +33,7 @@ Sequence::Sequence(GenerateRequest request, const ReplyLimit& limit, uint64_t se
       sink_(std::move(sink)),
       limit_(limit),
       seed_(seed),
+      ending_(EndingTokens(std::get<GenerateRequest>(request_).stopping)),
       tokens_(std::get<GenerateRequest>(request_).prompt),
       prompt_tokens_(static_cast<int64_t>(tokens_.size())) {
   const auto& generate = std::get<GenerateRequest>(request_);
@@ -131,15 +142,12 @@ bool Sequence::Draw(std::span<const float> logits, Sampler& sampler, absl::Time 
   if (!prompt_reports_.empty()) sink_->Write(PromptEvent{std::exchange(prompt_reports_, {})});
 
   const int64_t drawn = schedule.length - prompt_tokens_;
-  std::vector<TokenId> ending = stopping.stop_token_ids;
-  if (!stopping.ignore_eos) {
-    ending.insert(ending.end(), stopping.eos_token_ids.begin(), stopping.eos_token_ids.end());
-  }
-  const bool may_end = drawn >= stopping.min_tokens || ending.size() >= logits.size();
+  // Where every token would end the reply, one must be drawn all the same.
+  const bool may_end = drawn >= stopping.min_tokens || ending_.size() >= logits.size();
   const TokenId id = sampler.Draw(
       logits, request.sampling,
       {.tokens = tokens_,
-       .forbidden = may_end ? std::span<const TokenId>() : std::span<const TokenId>(ending),
+       .forbidden = may_end ? std::span<const TokenId>() : std::span<const TokenId>(ending_),
        .seed = seed_});
   if (first_token_ == absl::InfiniteFuture()) first_token_ = now;
   last_gap_ = last_token_ == absl::InfiniteFuture() ? absl::ZeroDuration() : now - last_token_;

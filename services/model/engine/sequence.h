@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -47,8 +48,8 @@ class Sequence {
   // Ends it from outside.
   void Abort(const absl::Status& status);
 
-  // The time since the token before the last, if TakeLogits() drew one that was not the first.
-  absl::Duration last_gap() const { return last_gap_; }
+  // The time between the last two tokens, once; 0 if no second one was drawn since.
+  absl::Duration TakeGap() { return std::exchange(last_gap_, absl::ZeroDuration()); }
 
  private:
   bool is_score() const { return std::holds_alternative<ScoreRequest>(request_); }
@@ -62,6 +63,7 @@ class Sequence {
   const std::shared_ptr<EventSink> sink_;
   const ReplyLimit limit_;
   const uint64_t seed_;
+  const std::vector<TokenId> ending_;  // Tokens that end the reply, in order, each once.
   std::vector<TokenId> tokens_;
   const int64_t prompt_tokens_;
 

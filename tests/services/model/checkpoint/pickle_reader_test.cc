@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/pickle_writer.h"
 
 namespace llama {
 namespace {
@@ -72,6 +73,112 @@ TEST(PickleReaderTest, NonsenseIsRefused) {
   Message("\x80\2}("s + Text("a") + Tensor() + Text("a") + Tensor() + "u."s);
   Message("\x80\2}("s + Text("a") + Tensor("J\xff\xff\xff\xff"s) + "u."s);
   Message("\x80\2}("s + Text("a") + Tensor("K\0"s, "J\xff\xff\xff\xffK\3\x86"s) + "u."s);
+}
+
+pickle::Tensor TwoByThree() {
+  return {.key = "0", .elements = 6, .shape = {2, 3}, .strides = {3, 1}};
+}
+
+TEST(PickleReaderTest, ParametersOrderedDictsAndDevicesOfTorchAreRead) {
+  pickle::Tensor tensor = TwoByThree();
+  tensor.device = "cuda:0";
+  const std::string parameter = pickle::Call(
+      pickle::Global("torch._utils", "_rebuild_parameter"),
+      pickle::Tuple({pickle::Rebuild(tensor), "\x88",
+                     pickle::Call(pickle::Global("collections", "OrderedDict"), ")")}));
+  const auto tensors = Read(
+      "\x80\2"s + pickle::Call(pickle::Global("collections", "OrderedDict"), ")") + "(" +
+      pickle::Text("a") + parameter + "u" + pickle::Text("b") + pickle::Rebuild(tensor) + "s.");
+  ASSERT_TRUE(tensors.ok()) << tensors.status();
+  ASSERT_EQ(tensors->size(), 2u);
+  EXPECT_EQ((*tensors)[0].name, "a");
+  EXPECT_EQ((*tensors)[0].shape, (std::vector<int64_t>{2, 3}));
+}
+
+TEST(PickleReaderTest, NumbersOfEveryWidthAreRead) {
+  for (const int64_t number :
+       {int64_t{0}, int64_t{255}, int64_t{256}, int64_t{65535}, int64_t{65536}, int64_t{0x7FFFFFFF},
+        int64_t{1} << 31, int64_t{1} << 40, INT64_MAX}) {
+    pickle::Tensor tensor = TwoByThree();
+    tensor.elements = number;
+    const auto tensors = Read(pickle::StateDict({{"a", pickle::Rebuild(tensor)}}));
+    ASSERT_TRUE(tensors.ok()) << tensors.status();
+    EXPECT_EQ((*tensors)[0].storage_elements, number);
+  }
+}
+
+TEST(PickleReaderTest, NegativeNumbersAreRefused) {
+  for (const int64_t number : {int64_t{-1}, int64_t{-256}, INT64_MIN}) {
+    pickle::Tensor tensor = TwoByThree();
+    tensor.elements = number;
+    Message(pickle::StateDict({{"a", pickle::Rebuild(tensor)}}));
+    tensor = TwoByThree();
+    tensor.offset = number;
+    Message(pickle::StateDict({{"a", pickle::Rebuild(tensor)}}));
+    tensor = TwoByThree();
+    tensor.shape[1] = number;
+    Message(pickle::StateDict({{"a", pickle::Rebuild(tensor)}}));
+    tensor = TwoByThree();
+    tensor.strides[0] = number;
+    Message(pickle::StateDict({{"a", pickle::Rebuild(tensor)}}));
+  }
+}
+
+// One text of megabytes, kept once for each of many tensors, would be terabytes.
+TEST(PickleReaderTest, ALongStorageKeyIsRefused) {
+  pickle::Tensor tensor = TwoByThree();
+  tensor.key = std::string(4 << 20, 'k');
+  EXPECT_THAT(Message(pickle::StateDict({{"a", pickle::Rebuild(tensor)}})),
+              HasSubstr("persistent id"));
+}
+
+TEST(PickleReaderTest, RecallsThatUnfoldWithoutEndMeetALimit) {
+  // A tuple that holds the one before it a hundred times, and so on: 100^n items if unfolded.
+  std::string bomb = "\x80\2)q\1"s;
+  for (int i = 0; i < 20'000; ++i) {
+    bomb += "(";
+    for (int k = 0; k < 100; ++k) bomb += "h\1";
+    bomb += "tq\1";
+  }
+  Message(bomb + ".");
+  std::string recalls = "\x80\2Nq\1"s;
+  for (int i = 0; i < 4'000'000; ++i) recalls += "h\1";
+  EXPECT_THAT(Message(recalls + "."), HasSubstr("too many values"));
+  Message(std::string(kMaxPickleBytes + 1, 'N'));
+}
+
+TEST(PickleReaderTest, OpcodesThatRunOrBuildThingsAreRefused) {
+  // INST, OBJ, NEWOBJ, NEWOBJ_EX, BUILD, EXT1, REDUCE of a text, STACK_GLOBAL, FRAME, BYTEARRAY8.
+  for (const std::string& code :
+       {"(ios\nsystem\n"s, "(cos\nsystem\no"s, ")\x81"s, ")}\x92"s, "}}b"s, "\x82\1"s,
+        pickle::Text("os.system") + ")R", pickle::Text("os") + pickle::Text("system") + "\x93",
+        "\x95\1\0\0\0\0\0\0\0"s, "\x96\xff\xff\xff\xff\xff\xff\xff\xff"s}) {
+    Message("\x80\2"s + code + ".");
+  }
+  // Known callables, but with other arguments than torch gives them.
+  for (const std::string& arguments : {")"s, "(NNNt"s, "(K\1K\2K\3K\4K\5K\6t"s}) {
+    for (const char* name : {"_rebuild_tensor_v2", "_rebuild_parameter"}) {
+      Message("\x80\2"s + pickle::Call(pickle::Global("torch._utils", name), arguments) + ".");
+    }
+    Message("\x80\2"s + pickle::Call(pickle::Global("torch", "HalfStorage"), arguments) + ".");
+  }
+}
+
+TEST(PickleReaderTest, AnyByteChangedIsReadOrRefused) {
+  const std::string whole = pickle::StateDict(
+      {{"a", pickle::Rebuild(TwoByThree())}, {"b", pickle::Rebuild(TwoByThree())}});
+  for (size_t at = 0; at < whole.size(); ++at) {
+    for (int value = 0; value < 256; ++value) {
+      std::string changed = whole;
+      changed[at] = static_cast<char>(value);
+      const auto tensors = Read(changed);
+      if (!tensors.ok()) continue;
+      for (const PickledTensor& tensor : *tensors) {
+        ASSERT_EQ(tensor.shape.size(), tensor.strides.size());
+        ASSERT_GE(tensor.offset, 0);
+      }
+    }
+  }
 }
 
 }  // namespace

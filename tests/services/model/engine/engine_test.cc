@@ -2,6 +2,8 @@
 // request.
 #include "services/model/engine/engine.h"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <variant>
@@ -36,7 +38,7 @@ class Recorder : public EventSink {
   }
   bool cancelled() const override {
     MutexLock lock(&mutex_);
-    return cancelled_;
+    return cancelled_ || polls_left_-- == 0;
   }
 
   absl::Status Wait() {
@@ -56,6 +58,11 @@ class Recorder : public EventSink {
   void Cancel() {
     MutexLock lock(&mutex_);
     cancelled_ = true;
+  }
+  // The engine finds it cancelled when it looks for the last time of `polls` + 1.
+  void CancelAfter(int64_t polls) {
+    MutexLock lock(&mutex_);
+    polls_left_ = polls;
   }
   std::vector<TokenReport> tokens() const {
     MutexLock lock(&mutex_);
@@ -83,6 +90,7 @@ class Recorder : public EventSink {
   std::optional<absl::Status> status_ ABSL_GUARDED_BY(mutex_);
   bool writable_ ABSL_GUARDED_BY(mutex_) = true;
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  mutable int64_t polls_left_ ABSL_GUARDED_BY(mutex_) = -1;  // Negative: never.
 };
 
 struct ModelSetup {
@@ -92,15 +100,26 @@ struct ModelSetup {
   int64_t max_batch_tokens = 64;
   int64_t blocks = 256;
   EngineOptions engine = {.max_running = 16};
+  std::optional<TokenId> poisoned = {};  // A token whose embedding is not a number.
 };
+
+ModelWeights Poison(ModelWeights weights, std::optional<TokenId> id, std::vector<Bf16>& storage) {
+  if (!id.has_value()) return weights;
+  Matrix& embeddings = weights.tok_embeddings;
+  storage.assign(embeddings.bf16(), embeddings.bf16() + embeddings.rows * embeddings.cols);
+  for (size_t i = 0; i < embeddings.cols; ++i) storage[*id * embeddings.cols + i] = ToBf16(NAN);
+  embeddings.data = storage.data();
+  return weights;
+}
 
 struct Model {
   explicit Model(const ModelSetup& setup = {})
       : checkpoint(Checkpoint::Load(std::string(LLAMA_TEST_DATA) + "/stories260K",
                                     {.weights = setup.activations})
                        .value()),
+        weights(Poison(checkpoint->weights(), setup.poisoned, embeddings)),
         team(setup.threads),
-        transformer(checkpoint->config(), checkpoint->weights(), *setup.kernels, team,
+        transformer(checkpoint->config(), weights, *setup.kernels, team,
                     {.activations = setup.activations,
                      .context_length = 512,
                      .max_batch_tokens = setup.max_batch_tokens,
@@ -108,8 +127,9 @@ struct Model {
         cache(KvCache::Create(checkpoint->config(), setup.activations, setup.blocks).value()),
         engine(checkpoint->config(), transformer, *cache, setup.engine) {}
 
-  std::shared_ptr<Recorder> Submit(GenerateRequest request) {
+  std::shared_ptr<Recorder> Submit(GenerateRequest request, int64_t polls = -1) {
     auto recorder = std::make_shared<Recorder>();
+    recorder->CancelAfter(polls);
     const absl::Status status = engine.Submit(std::move(request), recorder);
     if (!status.ok()) recorder->Finish(status);
     return recorder;
@@ -126,6 +146,8 @@ struct Model {
   }
 
   std::unique_ptr<Checkpoint> checkpoint;
+  std::vector<Bf16> embeddings;
+  ModelWeights weights;
   ThreadTeam team;
   Transformer transformer;
   std::unique_ptr<KvCache> cache;
@@ -268,6 +290,147 @@ TEST(EngineTest, CancelledAndExpiredRequestsFreeTheirMemory) {
   EXPECT_EQ(std::get<FinishedEvent>(events.back()).reason, FinishReason::kTimeLimit);
   model.WaitUntilIdle();
   EXPECT_EQ(model.engine.load().kv_cache_bytes_used, 0);
+}
+
+FinishedEvent EndOf(const Recorder& recorder) {
+  return std::get<FinishedEvent>(recorder.events().back());
+}
+
+TEST(EngineTest, CancellingAtAnyStepFreesTheMemory) {
+  // One at a time: the second waits, behind one that takes long, then computes its prompt, then
+  // draws.
+  Model model({.max_batch_tokens = 16, .engine = {.max_running = 1}});
+  for (const int64_t hog : {0, 3, 12}) {
+    for (int64_t polls = 0; polls < 24; ++polls) {
+      const auto first = model.Submit(Request(1, 10, 400), hog);
+      const auto second = model.Submit(Request(2, 100, 400), polls);
+      EXPECT_EQ(first->Wait().code(), absl::StatusCode::kCancelled);
+      EXPECT_EQ(second->Wait().code(), absl::StatusCode::kCancelled) << polls;
+      model.WaitUntilIdle();
+      EXPECT_EQ(model.engine.load().kv_cache_bytes_used, 0) << polls;
+      EXPECT_EQ(model.engine.load().waiting_prefill_tokens, 0) << polls;
+    }
+  }
+}
+
+TEST(EngineTest, AReaderThatStopsWithAllTheMemoryStopsNobody) {
+  Model model({.blocks = 8});
+  const auto alone = model.Run(Request(6, 60, 60));
+  const auto slow = model.Submit(Request(6, 60, 60));
+  slow->WaitForTokens(40);  // 7 of the 8 blocks.
+  slow->SetWritable(false);
+  for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(model.Run(Request(i, 60, 60))->ids().size(), 60u);
+  slow->SetWritable(true);
+  model.engine.Wake();
+  EXPECT_EQ(slow->Wait(), absl::OkStatus());
+  EXPECT_EQ(slow->ids(), alone->ids());
+  EXPECT_EQ(slow->logprobs(), alone->logprobs());
+}
+
+TEST(EngineTest, LogitsThatAreNoNumbersEndTheirOwnCallOnly) {
+  Model sound;
+  Model model({.blocks = 16, .poisoned = 7});
+  GenerateRequest good = Request(3);
+  good.sampling.logit_bias = {{7, -100.0F}};
+  std::replace(good.prompt.begin(), good.prompt.end(), TokenId{7}, TokenId{8});
+  GenerateRequest bad = Request(4);
+  bad.prompt[20] = 7;
+  const auto expected = sound.Run(good);
+  for (int round = 0; round < 4; ++round) {  // Later ones get blocks that held what is no number.
+    const auto failed = model.Submit(bad);
+    const auto beside = model.Submit(good);
+    EXPECT_EQ(failed->Wait().code(), absl::StatusCode::kInternal);
+    EXPECT_EQ(GetReason(failed->Wait()), "NON_FINITE_LOGITS");
+    EXPECT_EQ(beside->Wait(), absl::OkStatus());
+    EXPECT_EQ(beside->ids(), expected->ids());
+    EXPECT_EQ(beside->logprobs(), expected->logprobs());
+  }
+}
+
+TEST(EngineTest, ARequestThatFitsTheCacheExactlyRuns) {
+  Model model({.blocks = 4});  // 64 positions. The last token of a reply takes none.
+  EXPECT_EQ(model.Run(Request(1, 40, 25))->ids().size(), 25u);
+  EXPECT_EQ(GetReason(model.Submit(Request(1, 40, 26))->Wait()), "KV_CACHE_TOO_SMALL");
+}
+
+TEST(EngineTest, RepliesEndForTheReasonThatCameFirst) {
+  Model model;
+  GenerateRequest request = Request(1, 500, 100);
+  EXPECT_EQ(EndOf(*model.Run(request)).reason, FinishReason::kContextLength);
+  EXPECT_EQ(EndOf(*model.Run(request)).completion_tokens, 12);
+  request.stopping.max_tokens = 12;
+  EXPECT_EQ(EndOf(*model.Run(request)).reason, FinishReason::kMaxTokens);
+  request.stopping = {.max_total_tokens = 503};
+  EXPECT_EQ(EndOf(*model.Run(request)).reason, FinishReason::kMaxTokens);
+  EXPECT_EQ(EndOf(*model.Run(request)).completion_tokens, 3);
+
+  request = Request(4);
+  const std::vector<TokenId> ids = model.Run(request)->ids();
+  const TokenId last = ids.back();
+  const auto count = std::find(ids.begin(), ids.end(), last) - ids.begin();
+  request.stopping.eos_token_ids = {2, last};
+  FinishedEvent end = EndOf(*model.Run(request));
+  EXPECT_EQ(end.reason, FinishReason::kEos);
+  EXPECT_EQ(end.stop_token, last);
+  EXPECT_EQ(end.completion_tokens, count);
+  request.stopping.ignore_eos = true;
+  const auto ignoring = model.Run(request);
+  EXPECT_EQ(ignoring->ids(), ids) << "it is streamed";
+  EXPECT_EQ(EndOf(*ignoring).reason, FinishReason::kMaxTokens);
+  EXPECT_EQ(EndOf(*ignoring).stop_token, std::nullopt);
+  request.stopping.stop_token_ids = {last};
+  EXPECT_EQ(EndOf(*model.Run(request)).reason, FinishReason::kStopToken);
+}
+
+TEST(EngineTest, MinTokensHoldsWhereStopTokensAreMostOfTheVocabulary) {
+  Model model;
+  GenerateRequest request = Request(5);
+  for (TokenId id = 0; id < 16; ++id) request.stopping.stop_token_ids.push_back(id);
+  for (TokenId id = 16; id < 32; ++id) request.stopping.eos_token_ids.push_back(id);
+  for (TokenId id = 0; id < 32; ++id) request.sampling.logit_bias[id] = 100;
+  request.stopping.min_tokens = 9;
+  const auto recorder = model.Run(request);
+  EXPECT_EQ(recorder->ids().size(), 9u);
+  for (const TokenId id : recorder->ids()) EXPECT_GE(id, 32u);
+}
+
+TEST(EngineTest, TheTimeLimitHoldsWhileTheRequestWaits) {
+  Model model({.engine = {.max_running = 1}});
+  const auto hog = model.Submit(Request(1, 10, 400));
+  GenerateRequest request = Request(2);
+  request.stopping.time_limit = absl::Nanoseconds(1);
+  const FinishedEvent end = EndOf(*model.Run(request));
+  EXPECT_EQ(end.reason, FinishReason::kTimeLimit);
+  EXPECT_EQ(end.completion_tokens, 0);
+  EXPECT_EQ(end.timings.queue, end.timings.total);
+  hog->Cancel();
+  model.engine.Wake();
+  (void)hog->Wait();
+}
+
+// Wakes the engine from within each call, as a stream does.
+class WakingSink final : public Recorder {
+ public:
+  explicit WakingSink(Engine& engine) : engine_(engine) {}
+  void Write(Event event) override {
+    engine_.Wake();
+    Recorder::Write(std::move(event));
+  }
+  void Finish(const absl::Status& status) override {
+    engine_.Wake();
+    Recorder::Finish(status);
+  }
+
+ private:
+  Engine& engine_;
+};
+
+TEST(EngineTest, ASinkMayWakeTheEngineThatCallsIt) {
+  Model model;
+  const auto sink = std::make_shared<WakingSink>(model.engine);
+  ASSERT_TRUE(model.engine.Submit(Request(1), sink).ok());
+  EXPECT_EQ(sink->Wait(), absl::OkStatus());
+  EXPECT_EQ(sink->ids().size(), 30u);
 }
 
 TEST(EngineTest, ASlowReaderPausesOnlyItself) {

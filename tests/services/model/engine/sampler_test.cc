@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
 
@@ -76,6 +77,75 @@ TEST(SamplerTest, DrawsFollowTheProbabilities) {
     }
     // The draws are fixed by their seeds: this cannot fail now and then. 4 standard deviations.
     EXPECT_LT(chi_square, degrees + 4 * std::sqrt(2.0 * degrees));
+  }
+}
+
+// Options at the ends of their ranges must neither overflow nor leave nothing to draw from.
+TEST(SamplerTest, TinyTemperaturesAreGreedy) {
+  Sampler sampler;
+  const std::vector<float> logits = {1, 30, 7, -30};
+  for (const float temperature :
+       {1e-3F, 1e-30F, 1e-38F, std::numeric_limits<float>::denorm_min()}) {
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      EXPECT_EQ(sampler.Draw(logits, {.temperature = temperature}, {.seed = seed}), 1u)
+          << temperature;
+      EXPECT_EQ(sampler.Draw(logits, {.temperature = temperature, .top_p = 0.9F, .min_p = 0.1F},
+                             {.seed = seed}),
+                1u)
+          << temperature;
+    }
+  }
+}
+
+TEST(SamplerTest, ExtremePenaltiesKeepTheOrderOfTheLogits) {
+  Sampler sampler;
+  const std::vector<float> logits = {-3, -2, -4, -5};
+  const std::vector<TokenId> all = {0, 1, 2, 3};
+  const SamplingOptions harsh = {.temperature = 1,
+                                 .repetition_penalty = std::numeric_limits<float>::max()};
+  EXPECT_EQ(sampler.Draw(logits, harsh, {.tokens = all, .seed = 1}), 1u);
+  const std::vector<float> positive = {3, 5, 4, 1};
+  const SamplingOptions generous = {.temperature = 1,
+                                    .repetition_penalty = std::numeric_limits<float>::denorm_min()};
+  EXPECT_EQ(sampler.Draw(positive, generous, {.tokens = all, .seed = 1}), 1u);
+}
+
+// One choice is left, whatever the seed, where an option leaves one.
+TEST(SamplerTest, TheStrictestLimitsAreGreedyWithTheLowestIdOfATie) {
+  Sampler sampler;
+  const std::vector<float> logits = {1, 3, 3, 2};
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    EXPECT_EQ(sampler.Draw(logits, {.temperature = 1, .top_k = 1}, {.seed = seed}), 1u);
+    EXPECT_EQ(sampler.Draw(logits, {.temperature = 1, .top_p = 1e-6F}, {.seed = seed}), 1u);
+    EXPECT_LE(sampler.Draw(logits, {.temperature = 1, .min_p = 1}, {.seed = seed}), 2u);
+    EXPECT_GE(sampler.Draw(logits, {.temperature = 1, .min_p = 1}, {.seed = seed}), 1u);
+  }
+}
+
+TEST(SamplerTest, LimitsBeyondTheVocabularyAreNone) {
+  Sampler sampler;
+  const std::vector<float> logits = {1, 3, 3, 2};
+  const std::vector<TokenId> tokens = {3, 3};
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    EXPECT_EQ(sampler.Draw(logits, {.temperature = 1, .top_k = most}, {.seed = seed}),
+              sampler.Draw(logits, {.temperature = 1}, {.seed = seed}));
+    EXPECT_EQ(
+        sampler.Draw(logits, {.temperature = 1, .presence_penalty = 1, .penalty_window = most},
+                     {.tokens = tokens, .seed = seed}),
+        sampler.Draw(logits, {.temperature = 1, .presence_penalty = 1},
+                     {.tokens = tokens, .seed = seed}));
+  }
+}
+
+TEST(SamplerTest, ForbiddenTokensAreNeverDrawn) {
+  Sampler sampler;
+  const std::vector<float> logits = {50, 0, 50, 0};
+  const std::vector<TokenId> forbidden = {0, 2};
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    const TokenId id = sampler.Draw(logits, {.temperature = 2, .logit_bias = {{0, 100.0F}}},
+                                    {.forbidden = forbidden, .seed = seed});
+    EXPECT_TRUE(id == 1 || id == 3) << id;
   }
 }
 

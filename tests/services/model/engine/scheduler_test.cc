@@ -1,5 +1,6 @@
 #include "services/model/engine/scheduler.h"
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <set>
@@ -13,6 +14,7 @@ namespace {
 // owner, budgets are kept, and the oldest sequence gets on.
 TEST(SchedulerTest, KeepsItsPromisesUnderRandomLoad) {
   std::mt19937 random(11);
+  int64_t preemptions = 0;
   for (int trial = 0; trial < 30; ++trial) {
     const SchedulerOptions options = {.max_running = 1 + static_cast<int64_t>(random() % 8),
                                       .max_batch_tokens = 8 + static_cast<int64_t>(random() % 60),
@@ -33,6 +35,23 @@ TEST(SchedulerTest, KeepsItsPromisesUnderRandomLoad) {
       }
       for (auto& sequence : alive) sequence->paused = random() % 10 == 0;
       const std::vector<Slice> batch = scheduler.Plan();
+      const auto first = std::find_if(alive.begin(), alive.end(),
+                                      [](const auto& sequence) { return !sequence->paused; });
+      if (first == alive.end()) {
+        ASSERT_TRUE(batch.empty());
+      } else {
+        ASSERT_FALSE(batch.empty());
+        const auto runs = [](const auto& sequence) {
+          return sequence->running && !sequence->paused;
+        };
+        const auto oldest = std::find_if(alive.begin(), alive.end(), runs);  // They are in order.
+        ASSERT_NE(oldest, alive.end());
+        if ((*oldest)->length - (*oldest)->computed == 1) {
+          ASSERT_TRUE(std::any_of(batch.begin(), batch.end(), [&](const Slice& slice) {
+            return slice.sequence == oldest->get();
+          })) << "the oldest reply always gets on";
+        }
+      }
 
       int64_t tokens = 0;
       int64_t logits = 0;
@@ -76,9 +95,92 @@ TEST(SchedulerTest, KeepsItsPromisesUnderRandomLoad) {
       }
     }
     EXPECT_GT(finished, 10);
+    preemptions += scheduler.preemptions();
     for (const auto& sequence : alive) scheduler.Remove(sequence.get());
     EXPECT_EQ(scheduler.free_blocks(), options.blocks);
   }
+  EXPECT_GT(preemptions, 100) << "the blocks never ran out: nothing was tested";
+}
+
+// Steps until `sequence` has `length` tokens. False if it does not get there.
+bool RunTo(Scheduler& scheduler, const Schedulable& sequence, int64_t length) {
+  for (int step = 0; step < 1000 && sequence.length < length; ++step) {
+    for (const Slice& slice : scheduler.Plan()) {
+      slice.sequence->computed += slice.count;
+      slice.sequence->next_logits = std::max(slice.sequence->next_logits, slice.sequence->computed);
+      if (slice.sequence->computed == slice.sequence->length) ++slice.sequence->length;
+    }
+  }
+  return sequence.length >= length;
+}
+
+Schedulable Prompt(int64_t length) {
+  Schedulable sequence;
+  sequence.length = length;
+  sequence.next_logits = length - 1;
+  return sequence;
+}
+
+TEST(SchedulerTest, APausedSequenceWithAllTheBlocksStopsNobody) {
+  Scheduler scheduler({.max_running = 4, .blocks = 4});
+  Schedulable paused = Prompt(40), other = Prompt(40);
+  scheduler.Add(&paused);
+  ASSERT_TRUE(RunTo(scheduler, paused, 60));
+  paused.paused = true;
+  scheduler.Add(&other);
+  EXPECT_TRUE(RunTo(scheduler, other, 64));
+  paused.paused = false;
+  scheduler.Remove(&other);
+  EXPECT_TRUE(RunTo(scheduler, paused, 64)) << "and goes on where it was";
+}
+
+TEST(SchedulerTest, APausedSequenceLeavesItsPlaceToOneThatWaits) {
+  Scheduler scheduler({.max_running = 1, .blocks = 100});
+  Schedulable paused = Prompt(40), other = Prompt(40);
+  scheduler.Add(&paused);
+  ASSERT_TRUE(RunTo(scheduler, paused, 50));
+  paused.paused = true;
+  ASSERT_TRUE(scheduler.Plan().empty());
+  EXPECT_EQ(scheduler.preemptions(), 0) << "nobody waits";
+  scheduler.Add(&other);
+  EXPECT_TRUE(RunTo(scheduler, other, 50));
+}
+
+TEST(SchedulerTest, TheLastToComeGivesWayAndKeepsItsTurn) {
+  Scheduler scheduler({.max_running = 4, .blocks = 8});
+  Schedulable first = Prompt(50), second = Prompt(50), third = Prompt(5);
+  scheduler.Add(&first);
+  scheduler.Add(&second);
+  ASSERT_TRUE(RunTo(scheduler, second, 60));
+  scheduler.Add(&third);
+  ASSERT_TRUE(RunTo(scheduler, first, 80));
+  EXPECT_TRUE(first.running);
+  EXPECT_FALSE(second.running);
+  EXPECT_EQ(scheduler.PositionOf(&second), 0);
+  EXPECT_EQ(scheduler.PositionOf(&third), 1) << "it came later";
+  scheduler.Remove(&first);
+  EXPECT_TRUE(RunTo(scheduler, second, 80));
+}
+
+TEST(SchedulerTest, APromptIsNotBegunBeforeThereIsRoomForAllOfIt) {
+  Scheduler scheduler({.max_running = 4, .blocks = 8});
+  Schedulable first = Prompt(90), second = Prompt(60);
+  scheduler.Add(&first);
+  ASSERT_TRUE(RunTo(scheduler, first, 91));
+  scheduler.Add(&second);
+  ASSERT_TRUE(RunTo(scheduler, first, 120));
+  EXPECT_EQ(scheduler.preemptions(), 0);
+  EXPECT_EQ(second.computed, 0);
+}
+
+TEST(SchedulerTest, AScoreGetsAsManyPositionsPerStepAsThereAreLogits) {
+  Scheduler scheduler({.max_running = 1, .max_batch_logits = 8, .blocks = 8});
+  Schedulable score = Prompt(100);
+  score.next_logits = 30;
+  scheduler.Add(&score);
+  const std::vector<Slice> batch = scheduler.Plan();
+  ASSERT_EQ(batch.size(), 1u);
+  EXPECT_EQ(batch[0].count, 38) << "30 without logits, 8 with";
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ TEST_P(TransformerTest, LogitsDependNeitherOnThreadsNorOnChunks) {
 
 INSTANTIATE_TEST_SUITE_P(Models, TransformerTest,
                          testing::Values("gqa_head6", "mha_head10_f32", "gqa_head36_f16",
-                                         "two_files", "stories260K"),
+                                         "two_files", "views", "stories260K"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace
