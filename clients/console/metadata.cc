@@ -99,7 +99,10 @@ std::string RenderSummary(const v1::GetInfoResponse& info) {
                       ByteSize(model.weight_bytes()), "\n",
                       "Layers         : ", model.dimensions().n_layers(), "\n",
                       "Context length : ", model.context_length(), " tokens\n",
-                      "Vocabulary     : ", info.tokenizer().vocabulary_size(), " tokens\n");
+                      "Vocabulary     : ", info.tokenizer().vocabulary_size(), " tokens\n",
+                      "Computes with  : ", info.compute_plan().instruction_set(), ", ",
+                      info.compute_plan().threads(),
+                      info.compute_plan().threads() == 1 ? " thread" : " threads", "\n");
 }
 
 }  // namespace llama

@@ -18,15 +18,49 @@ std::string PickRequestId() {
   return absl::StrCat(absl::Hex(uint64_t{device()} << 32 | device(), absl::kZeroPad16));
 }
 
-// A unary call to the model on behalf of one to the gateway.
-struct InfoCall {
-  InfoCall(ServingGate::Pass entered, std::shared_ptr<const Backends> known)
-      : pass(std::move(entered)), backends(std::move(known)) {}
+// GetInfo under way: two calls to the model, one after the other, that end when their caller
+// leaves. Deletes itself when the call is over.
+class InfoCall final : public grpc::ServerUnaryReactor {
+ public:
+  InfoCall(grpc::CallbackServerContext& context, v1::ModelService::Stub& model,
+           std::shared_ptr<const Backends> backends, ServingGate::Pass pass,
+           v1::GetInfoResponse& response)
+      : model_(model), backends_(std::move(backends)), pass_(std::move(pass)), response_(response) {
+    info_context_.set_deadline(context.deadline());
+    plan_context_.set_deadline(context.deadline());
+  }
 
-  ServingGate::Pass pass;
-  std::shared_ptr<const Backends> backends;
-  grpc::ClientContext context;
-  v1::GetModelInfoRequest request;
+  void Start(bool tensors) {
+    info_request_.set_tensors(tensors);
+    model_.async()->GetModelInfo(
+        &info_context_, &info_request_, response_.mutable_model(),
+        [this](const grpc::Status& status) { status.ok() ? AskForPlan() : Fail(status); });
+  }
+
+  void OnCancel() override {
+    info_context_.TryCancel();
+    plan_context_.TryCancel();
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void AskForPlan() {
+    *response_.mutable_tokenizer() = backends_->tokenizer;
+    response_.mutable_model()->mutable_model()->set_tokenizer_digest(backends_->tokenizer.digest());
+    model_.async()->GetComputePlan(
+        &plan_context_, &plan_request_, response_.mutable_compute_plan(),
+        [this](const grpc::Status& status) { status.ok() ? Finish(status) : Fail(status); });
+  }
+  void Fail(const grpc::Status& status) { Finish(ToGrpcStatus(BackendFailed("model", status))); }
+
+  v1::ModelService::Stub& model_;
+  const std::shared_ptr<const Backends> backends_;
+  const ServingGate::Pass pass_;
+  v1::GetInfoResponse& response_;
+  grpc::ClientContext info_context_;
+  grpc::ClientContext plan_context_;
+  v1::GetModelInfoRequest info_request_;
+  v1::GetComputePlanRequest plan_request_;
 };
 
 }  // namespace
@@ -62,19 +96,10 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetInfo(grpc::CallbackServerContex
                                                       v1::GetInfoResponse* response) {
   absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
   if (!pass.ok()) return FinishUnary(context, pass.status());
-  const auto call = std::make_shared<InfoCall>(*std::move(pass), monitor_.backends());
-  call->request.set_tensors(request->tensors());
-  call->context.set_deadline(context->deadline());
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  stubs_.model.async()->GetModelInfo(
-      &call->context, &call->request, response->mutable_model(),
-      [call, reactor, response](const grpc::Status& status) {
-        *response->mutable_tokenizer() = call->backends->tokenizer;
-        response->mutable_model()->mutable_model()->set_tokenizer_digest(
-            call->backends->tokenizer.digest());
-        reactor->Finish(status.ok() ? status : ToGrpcStatus(BackendFailed("model", status)));
-      });
-  return reactor;
+  auto* const call =
+      new InfoCall(*context, stubs_.model, monitor_.backends(), *std::move(pass), *response);
+  call->Start(request->tensors());
+  return call;
 }
 
 }  // namespace llama

@@ -63,6 +63,8 @@ grpc::Status FakeGateway::GetInfo(grpc::ServerContext*, const v1::GetInfoRequest
   model.set_context_length(256);
   model.mutable_dimensions()->set_n_layers(5);
   response->mutable_tokenizer()->set_vocabulary_size(512);
+  response->mutable_compute_plan()->set_instruction_set("scalar");
+  response->mutable_compute_plan()->set_threads(2);
   if (request->tensors()) {
     v1::TensorInfo& tensor = *model.add_tensors();
     tensor.set_name("norm.weight");

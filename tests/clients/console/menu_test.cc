@@ -162,6 +162,19 @@ TEST(MetadataTest, GivenKvHeadsAndMultiplierAreToldAsTheyAre) {
   EXPECT_THAT(text, Not(HasSubstr("default value")));
 }
 
+TEST(MetadataTest, TheSummaryTellsEachFactOnALineOfItsOwn) {
+  v1::GetInfoResponse info = Llama7B();
+  info.mutable_compute_plan()->set_instruction_set("avx512_bf16");
+  info.mutable_compute_plan()->set_threads(2);
+  EXPECT_EQ(RenderSummary(info),
+            "Model          : llama-2-7b\n"
+            "Parameters     : 6.74 B, 12.55 GB\n"
+            "Layers         : 32\n"
+            "Context length : 2048 tokens\n"
+            "Vocabulary     : 32000 tokens\n"
+            "Computes with  : avx512_bf16, 2 threads\n");
+}
+
 TEST(MetadataTest, AnEmptyAnswerIsNoDivisionByZero) {
   EXPECT_THAT(RenderMetadata({}), HasSubstr("Model metadata was printed."));
 }

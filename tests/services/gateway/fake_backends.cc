@@ -184,6 +184,12 @@ grpc::Status FakeModel::GetModelInfo(grpc::ServerContext*, const v1::GetModelInf
   return info_;
 }
 
+grpc::Status FakeModel::GetComputePlan(grpc::ServerContext*, const v1::GetComputePlanRequest*,
+                                       v1::GetComputePlanResponse* response) {
+  response->set_threads(3);
+  return grpc::Status::OK;
+}
+
 void WriteAccepted(FakeModel::Writer& writer) {
   v1::ModelServiceGenerateResponse response;
   response.mutable_accepted()->set_prompt_tokens(2);

@@ -85,6 +85,9 @@ class FakeModel final : public v1::ModelService::Service {
                         const v1::ModelServiceGenerateRequest* request, Writer* writer) override;
   grpc::Status GetModelInfo(grpc::ServerContext* context, const v1::GetModelInfoRequest* request,
                             v1::GetModelInfoResponse* response) override;
+  grpc::Status GetComputePlan(grpc::ServerContext* context,
+                              const v1::GetComputePlanRequest* request,
+                              v1::GetComputePlanResponse* response) override;
 
  private:
   mutable Mutex mutex_;

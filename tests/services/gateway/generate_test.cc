@@ -234,6 +234,7 @@ TEST_F(GenerateTest, GetInfoReportsBothServices) {
   EXPECT_EQ(response.model().model().tokenizer_digest(), "tokenizer digest");
   EXPECT_EQ(response.model().tensors_size(), 1);
   EXPECT_EQ(response.tokenizer().vocabulary_size(), kVocabularySize);
+  EXPECT_EQ(response.compute_plan().threads(), 3);
 }
 
 TEST_F(GenerateTest, WhatOnlyTheGatewayKnowsOfIsCheckedBeforeAnyServiceIsAsked) {
