@@ -41,9 +41,14 @@ bool IsAbseils(const absl::CommandLineFlag& flag) {
   std::sort(flags.begin(), flags.end(),
             [](const auto* a, const auto* b) { return a->Name() < b->Name(); });
   for (const absl::CommandLineFlag* const flag : flags) {
-    const bool is_text = flag->IsOfType<std::string>();
-    absl::StrAppend(&text, "  --", flag->Name(), "  (default: ", is_text ? "\"" : "",
-                    flag->DefaultValue(), is_text ? "\"" : "", ")\n      ", flag->Help(), "\n");
+    std::string value = flag->DefaultValue();
+    if (flag->IsOfType<std::string>()) {
+      value = absl::StrCat("\"", value, "\"");
+    } else if (value.empty()) {
+      value = "unset";
+    }
+    absl::StrAppend(&text, "  --", flag->Name(), "  (default: ", value, ")\n      ", flag->Help(),
+                    "\n");
   }
   absl::StrAppend(&text,
                   "  --flagfile=FILE\n      Read flags from a file, one a line.\n"

@@ -1,0 +1,74 @@
+#include "common/program.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+ABSL_FLAG(std::string, name, "nobody", "Whose it is.");
+ABSL_FLAG(int, count, 7, "How many.");
+ABSL_FLAG(bool, loud, false, "Whether to shout.");
+
+namespace llama {
+namespace {
+
+using testing::ExitedWithCode;
+
+// Runs in the child process of a death test: parses, prints what was parsed, exits with 0.
+[[noreturn]] void Parse(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "/usr/bin/lnb-test");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  dup2(STDERR_FILENO, STDOUT_FILENO);  // Death tests look at standard error only.
+  ParseProgramFlags(static_cast<int>(argv.size()), argv.data(), "tests how flags are read.");
+  std::fprintf(stderr, "name=%s count=%d loud=%d\n", absl::GetFlag(FLAGS_name).c_str(),
+               absl::GetFlag(FLAGS_count), absl::GetFlag(FLAGS_loud));
+  std::exit(0);
+}
+
+TEST(ProgramDeathTest, FlagsAreReadInEveryForm) {
+  EXPECT_EXIT(Parse({}), ExitedWithCode(0), "name=nobody count=7 loud=0");
+  EXPECT_EXIT(Parse({"--name=a b", "--count", "-3", "--loud"}), ExitedWithCode(0),
+              "name=a b count=-3 loud=1");
+  EXPECT_EXIT(Parse({"-name", "x", "--loud", "--noloud"}), ExitedWithCode(0), "name=x.*loud=0");
+}
+
+TEST(ProgramDeathTest, WrongUsageEndsWithTwoAndNamesWhatIsWrong) {
+  EXPECT_EXIT(Parse({"--nmae=x"}), ExitedWithCode(2),
+              "lnb-test: unknown flag --nmae .see lnb-test");
+  EXPECT_EXIT(Parse({"--count=many"}), ExitedWithCode(2), "flag --count: cannot read many");
+  EXPECT_EXIT(Parse({"--count"}), ExitedWithCode(2), "flag --count needs a value");
+  EXPECT_EXIT(Parse({"stray"}), ExitedWithCode(2), "unexpected argument stray");
+  EXPECT_EXIT(Parse({"--noname"}), ExitedWithCode(2), "unknown flag --noname");
+  EXPECT_EXIT(Parse({"\x1B[31m"}), ExitedWithCode(2), "unexpected argument .x1b.31m");
+}
+
+TEST(ProgramDeathTest, HelpHasPurposeFlagsDefaultsAndExitStatus) {
+  for (const char* flag : {"--help", "-h"}) {
+    EXPECT_EXIT(Parse({flag}), ExitedWithCode(0), "lnb-test: tests how flags are read");
+    EXPECT_EXIT(Parse({flag}), ExitedWithCode(0), "--name  .default: .nobody.");
+    EXPECT_EXIT(Parse({flag}), ExitedWithCode(0), "Exit status: 0 success");
+  }
+}
+
+TEST(ProgramDeathTest, VersionIsTheProjects) {
+  EXPECT_EXIT(Parse({"--version"}), ExitedWithCode(0), "lnb-test [0-9]+[.][0-9]+[.][0-9]+");
+}
+
+TEST(ProgramTest, OnlyAFailureThatBlamesAFlagIsWrongUsage) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(ReportFailure("lnb-test", absl::InvalidArgumentError("--count: expected 1")), 2);
+  EXPECT_EQ(ReportFailure("lnb-test", absl::InvalidArgumentError("file.bin: damaged\n")), 1);
+  EXPECT_EQ(ReportFailure("lnb-test", absl::UnavailableError("--count")), 1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "lnb-test: --count: expected 1\nlnb-test: file.bin: damaged\\n\nlnb-test: --count\n");
+}
+
+}  // namespace
+}  // namespace llama
