@@ -18,9 +18,8 @@ constexpr int32_t kNone = -1;
 struct Symbol {
   int32_t previous = kNone;
   int32_t next = kNone;
-  size_t begin = 0;
-  size_t bytes = 0;
-  bool frozen = false;  // A user-defined piece, which never merges.
+  uint32_t begin = 0;
+  uint32_t bytes = 0;
 };
 
 // Two neighbours that would make a piece.
@@ -28,7 +27,7 @@ struct Merge {
   float score;
   int32_t left;
   int32_t right;
-  size_t bytes;  // Of both together; outdated once one of them has changed.
+  uint32_t bytes;  // Of both together; outdated once one of them has changed.
 };
 
 // For a heap with the best merge on top: the highest score, then the leftmost.
@@ -42,44 +41,60 @@ class Merger {
   Merger(const Vocabulary& vocabulary, absl::string_view text, std::vector<TextToken>& tokens)
       : vocabulary_(vocabulary), text_(text), tokens_(tokens) {}
 
-  void AddSymbol(size_t begin, size_t bytes, bool frozen) {
+  void AddSymbol(size_t begin, size_t bytes) {
     const auto index = static_cast<int32_t>(symbols_.size());
     if (index > 0) symbols_.back().next = index;
-    symbols_.push_back({index - 1, kNone, begin, bytes, frozen});
+    symbols_.push_back(
+        {index - 1, kNone, static_cast<uint32_t>(begin), static_cast<uint32_t>(bytes)});
   }
 
   // Merges the symbols added so far, emits their tokens and forgets them.
   void Finish() {
     if (symbols_.empty()) return;
     for (size_t i = 1; i < symbols_.size(); ++i) {
-      Consider(static_cast<int32_t>(i) - 1, static_cast<int32_t>(i));
+      Consider(static_cast<int32_t>(i) - 1, static_cast<int32_t>(i), first_);
     }
-    while (!heap_.empty()) {
-      std::pop_heap(heap_.begin(), heap_.end(), IsWorse);
-      const Merge merge = heap_.back();
-      heap_.pop_back();
+    // The first merges are known before any is performed: sorting them once is cheaper than a heap.
+    std::sort(first_.begin(), first_.end(),
+              [](const Merge& a, const Merge& b) { return IsWorse(b, a); });
+    for (const Merge& merge : first_) {
+      while (!heap_.empty() && IsWorse(merge, heap_.front())) PerformTop();
       Perform(merge);
     }
+    while (!heap_.empty()) PerformTop();
     for (int32_t i = 0; i != kNone; i = symbols_[i].next)
       Emit(symbols_[i].begin, symbols_[i].bytes);
     symbols_.clear();
+    first_.clear();
     unused_.clear();
   }
 
  private:
-  void Consider(int32_t left, int32_t right) {
+  // Adds the merge of two neighbours to `merges`, if there is such a piece.
+  void Consider(int32_t left, int32_t right, std::vector<Merge>& merges) {
     if (left == kNone || right == kNone) return;
     const Symbol& a = symbols_[left];
     const Symbol& b = symbols_[right];
-    if (a.frozen || b.frozen) return;
     const absl::string_view joined = text_.substr(a.begin, a.bytes + b.bytes);
     const std::optional<TokenId> id = vocabulary_.FindText(joined);
     if (!id.has_value()) return;
-    heap_.push_back({vocabulary_.piece(*id).score, left, right, joined.size()});
-    std::push_heap(heap_.begin(), heap_.end(), IsWorse);
+    merges.push_back({vocabulary_.piece(*id).score, left, right, a.bytes + b.bytes});
     // An unused piece is a step on the way to longer ones; where it is left over it is taken apart
     // again.
     if (vocabulary_.piece(*id).type == PieceType::kUnused) unused_[joined] = a.bytes;
+  }
+
+  void PushMerge(int32_t left, int32_t right) {
+    const size_t size = heap_.size();
+    Consider(left, right, heap_);
+    if (heap_.size() > size) std::push_heap(heap_.begin(), heap_.end(), IsWorse);
+  }
+
+  void PerformTop() {
+    std::pop_heap(heap_.begin(), heap_.end(), IsWorse);
+    const Merge merge = heap_.back();
+    heap_.pop_back();
+    Perform(merge);
   }
 
   void Perform(const Merge& merge) {
@@ -90,8 +105,8 @@ class Merger {
     left.next = right.next;
     if (right.next != kNone) symbols_[right.next].previous = merge.left;
     right.bytes = 0;
-    Consider(left.previous, merge.left);
-    Consider(merge.left, left.next);
+    PushMerge(left.previous, merge.left);
+    PushMerge(merge.left, left.next);
   }
 
   void Emit(size_t begin, size_t bytes) {
@@ -124,7 +139,8 @@ class Merger {
   const absl::string_view text_;
   std::vector<TextToken>& tokens_;
   std::vector<Symbol> symbols_;
-  std::vector<Merge> heap_;
+  std::vector<Merge> first_;                               // Between the characters themselves.
+  std::vector<Merge> heap_;                                // Between what has been merged.
   absl::flat_hash_map<absl::string_view, size_t> unused_;  // To the bytes of its left part.
   std::vector<std::pair<size_t, size_t>> stack_;
 };
@@ -156,8 +172,9 @@ void EncodeBpe(const Vocabulary& vocabulary, absl::string_view normalized,
   char32_t left = 0;
   for (size_t at = 0; at < normalized.size();) {
     if (const size_t bytes = vocabulary.UserDefinedPrefix(normalized.substr(at)); bytes > 0) {
+      // A user-defined piece never merges: it is alone.
       merger.Finish();
-      merger.AddSymbol(at, bytes, true);
+      merger.AddSymbol(at, bytes);
       merger.Finish();
       at += bytes;
       left = 0;
@@ -167,7 +184,7 @@ void EncodeBpe(const Vocabulary& vocabulary, absl::string_view normalized,
     // No merge crosses a border that no piece spans, so what lies between two such borders merges
     // by itself. That keeps the heap small.
     if (!vocabulary.MayJoin(left, here.code_point)) merger.Finish();
-    merger.AddSymbol(at, here.bytes, false);
+    merger.AddSymbol(at, here.bytes);
     left = here.code_point;
     at += here.bytes;
   }

@@ -24,7 +24,7 @@ struct TextToken {
 // Byte-pair encoding (Sennrich et al., arXiv:1508.07909) as SentencePiece does it: starting from
 // the characters, always merges the neighbours whose piece has the highest score, the leftmost
 // first; what is then no piece of the vocabulary becomes bytes. Appends to `tokens`. Time: n log n.
-// `normalized` is valid UTF-8.
+// `normalized` is valid UTF-8, shorter than 2 GiB.
 void EncodeBpe(const Vocabulary& vocabulary, absl::string_view normalized,
                std::vector<TextToken>& tokens);
 
