@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/unary.h"
@@ -107,15 +108,30 @@ SamplingOptions FromProto(const v1::SamplingOptions& in) {
   return out;
 }
 
+absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
+  return absl::FromChrono(context.deadline());
+}
+
+// Whose call it is: the token's, or else that of all calls from the same address.
+std::string CallerOf(const grpc::CallbackServerContext& context) {
+  const auto token = context.client_metadata().find("authorization");
+  if (token != context.client_metadata().end()) {
+    return absl::StrCat("token:", absl::string_view(token->second.data(), token->second.size()));
+  }
+  const std::string peer = context.peer();  // "ipv4:127.0.0.1:40404", "unix:/socket".
+  return absl::StartsWith(peer, "ip") ? peer.substr(0, peer.rfind(':')) : peer;
+}
+
 absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,
-                                          absl::Time deadline) {
+                                          const grpc::CallbackServerContext& context) {
   if (in.stopping().stop_sequences_size() > 0) {
     return FieldInvalid("stopping.stop_sequences",
                         absl::StrCat("expected none, for they are the gateway's; found ",
                                      in.stopping().stop_sequences_size()));
   }
   GenerateRequest out;
-  out.deadline = deadline;
+  out.caller = CallerOf(context);
+  out.deadline = DeadlineOf(context);
   out.prompt.assign(in.prompt_token_ids().begin(), in.prompt_token_ids().end());
   out.sampling = FromProto(in.sampling());
   const v1::StoppingOptions& stopping = in.stopping();
@@ -137,12 +153,13 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest&
   return out;
 }
 
-ScoreRequest FromProto(const v1::ScoreRequest& in, absl::Time deadline) {
+ScoreRequest FromProto(const v1::ScoreRequest& in, const grpc::CallbackServerContext& context) {
   return {.tokens = {in.token_ids().begin(), in.token_ids().end()},
           .from_position = in.from_position(),
           .top_candidates = in.top_candidates(),
           .candidates = {in.candidate_token_ids().begin(), in.candidate_token_ids().end()},
-          .deadline = deadline};
+          .caller = CallerOf(context),
+          .deadline = DeadlineOf(context)};
 }
 
 v1::ModelIdentity Identity(const ServedModel& model) {
@@ -297,10 +314,6 @@ grpc::ServerWriteReactor<Response>* StartStream(grpc::CallbackServerContext* con
   return stream.get();
 }
 
-absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
-  return absl::FromChrono(context.deadline());
-}
-
 }  // namespace
 
 template <typename Answer>
@@ -317,7 +330,7 @@ grpc::ServerWriteReactor<v1::ModelServiceGenerateResponse>* ModelServiceImpl::Ge
       context, *request, gate_, model_,
       [&](const ServedModel& model) -> absl::StatusOr<GenerateRequest> {
         RETURN_IF_ERROR(CheckIdentity(request->model(), model));
-        return FromProto(*request, DeadlineOf(*context));
+        return FromProto(*request, *context);
       });
 }
 
@@ -325,7 +338,7 @@ grpc::ServerWriteReactor<v1::ScoreResponse>* ModelServiceImpl::Score(
     grpc::CallbackServerContext* context, const v1::ScoreRequest* request) {
   return StartStream<v1::ScoreResponse>(context, *request, gate_, model_,
                                         [&](const ServedModel&) -> absl::StatusOr<ScoreRequest> {
-                                          return FromProto(*request, DeadlineOf(*context));
+                                          return FromProto(*request, *context);
                                         });
 }
 
@@ -375,6 +388,7 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetLoad(grpc::CallbackServerContext*
     response->set_waiting(load.waiting);
     response->set_waiting_prefill_tokens(load.waiting_prefill_tokens);
     response->set_kv_cache_bytes_used(load.kv_cache_bytes_used);
+    response->set_kv_cache_bytes_cached(load.kv_cache_bytes_cached);
     response->set_kv_cache_bytes_total(load.kv_cache_bytes_total);
     response->set_prefill_tokens_per_second(load.prefill_tokens_per_second);
     response->set_decode_tokens_per_second(load.decode_tokens_per_second);

@@ -51,6 +51,7 @@ struct GenerateRequest {
   bool prompt_tokens = false;                  // Report the prompt.
   bool progress = false;
   std::string cache_salt = {};
+  std::string caller = {};  // Whose it is: callers have equal shares. Any text.
   absl::Time received = absl::Now();
   absl::Time deadline = absl::InfiniteFuture();  // The rpc's.
 };
@@ -60,6 +61,7 @@ struct ScoreRequest {
   int64_t from_position = 0;
   int64_t top_candidates = 0;
   std::vector<TokenId> candidates = {};
+  std::string caller = {};
   absl::Time deadline = absl::InfiniteFuture();
 };
 
@@ -96,6 +98,7 @@ struct PrefillEvent {
   int64_t tokens_done = 0;
   int64_t tokens_total = 0;
 };
+// A part of the prompt. Parts follow each other.
 struct PromptEvent {
   std::vector<TokenReport> tokens = {};
 };

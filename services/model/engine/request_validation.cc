@@ -129,7 +129,11 @@ absl::StatusOr<ReplyLimit> CheckRequest(const GenerateRequest& request, const Mo
     }
     given = std::min(given, total - prompt);
   }
-  const int64_t room = limits.context_length - prompt;
+  int64_t room = limits.context_length - prompt;
+  // The last token of a reply takes no position.
+  if (given == kMost && limits.cache_tokens < limits.context_length) {
+    room = std::clamp<int64_t>(limits.cache_tokens + 1 - prompt, 1, room);
+  }
   if (given <= room) return ReplyLimit{given, FinishReason::kMaxTokens};
   return ReplyLimit{room, FinishReason::kContextLength};
 }

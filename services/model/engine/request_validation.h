@@ -2,6 +2,7 @@
 #define LLAMA_SERVICES_MODEL_ENGINE_REQUEST_VALIDATION_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -12,6 +13,9 @@ namespace llama {
 struct ModelLimits {
   int64_t vocab_size = 0;
   int64_t context_length = 0;
+  // Positions that the KV cache holds. They end a reply whose request sets no limit, as the context
+  // does; one that sets a limit beyond them is refused at admission.
+  int64_t cache_tokens = std::numeric_limits<int64_t>::max();
 };
 
 // How long a reply may become.

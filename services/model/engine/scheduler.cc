@@ -9,6 +9,12 @@ bool NotPaused(const Schedulable* sequence) { return !sequence->paused; }
 
 bool CameBefore(const Schedulable* a, const Schedulable* b) { return a->arrival < b->arrival; }
 
+bool HasTurnBefore(const Schedulable* a, const Schedulable* b) {
+  if (a->preempted != b->preempted) return a->preempted;
+  if (!a->preempted && a->start_tag != b->start_tag) return a->start_tag < b->start_tag;
+  return CameBefore(a, b);
+}
+
 int64_t Owned(const Schedulable& sequence) { return static_cast<int64_t>(sequence.blocks.size()); }
 
 bool IsDecode(const Schedulable& sequence) { return sequence.length - sequence.computed == 1; }
@@ -18,6 +24,11 @@ int64_t LogitsOf(const Slice& slice) {
   return std::max<int64_t>(0, end - std::max(slice.begin, slice.sequence->next_logits));
 }
 
+BlockTokens TokensOf(const Schedulable& sequence, int64_t block) {
+  constexpr auto kTokens = static_cast<size_t>(kKvBlockTokens);
+  return std::span(*sequence.tokens).subspan(static_cast<size_t>(block) * kTokens).first<kTokens>();
+}
+
 bool Contains(const std::vector<Slice>& batch, const Schedulable* sequence) {
   return std::any_of(batch.begin(), batch.end(),
                      [sequence](const Slice& slice) { return slice.sequence == sequence; });
@@ -25,38 +36,35 @@ bool Contains(const std::vector<Slice>& batch, const Schedulable* sequence) {
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerOptions& options) : options_(options) {
-  // Low numbers on top: the memory that is used stays together.
-  for (int64_t block = options.blocks; block-- > 0;) free_.push_back(static_cast<KvBlock>(block));
-}
+Scheduler::Scheduler(const SchedulerOptions& options) : options_(options), pool_(options.blocks) {}
 
 void Scheduler::Add(Schedulable* sequence) {
+  Caller& caller = callers_[sequence->caller];
+  ++caller.sequences;
+  sequence->start_tag = std::max(now_tag_, caller.next_tag);
+  caller.next_tag = sequence->start_tag + static_cast<double>(sequence->cost);
   sequence->arrival = arrivals_++;
-  waiting_.push_back(sequence);
+  sequence->chain = StartChain(sequence->cache_salt);
+  InsertWaiting(sequence);
 }
 
 void Scheduler::Remove(Schedulable* sequence) {
-  FreeBlocks(sequence);
+  ReleaseBlocks(sequence);
   std::erase(waiting_, sequence);
   std::erase(running_, sequence);
   sequence->running = false;
+  const auto caller = callers_.find(sequence->caller);
+  if (--caller->second.sequences == 0) callers_.erase(caller);
 }
 
 void Scheduler::Admit() {
   while (true) {
     const auto next = std::find_if(waiting_.begin(), waiting_.end(), NotPaused);
     if (next == waiting_.end()) return;
-    int64_t room = free_blocks();
-    for (const Schedulable* const sequence : running_) {
-      room -= std::max<int64_t>(0, BlocksFor(sequence->length) - Owned(*sequence));
-    }
-    if (running() < options_.max_running &&
-        (running_.empty() || room >= BlocksFor((*next)->length))) {
+    if (running() < options_.max_running && TakeRoom(*next)) {
       Schedulable* const sequence = *next;
       waiting_.erase(next);
-      sequence->running = true;
-      running_.insert(std::upper_bound(running_.begin(), running_.end(), sequence, CameBefore),
-                      sequence);
+      Begin(sequence);
       continue;
     }
     const auto paused = std::find_if_not(running_.rbegin(), running_.rend(), NotPaused);
@@ -65,7 +73,45 @@ void Scheduler::Admit() {
   }
 }
 
-std::vector<Slice> Scheduler::Plan() {
+bool Scheduler::TakeRoom(Schedulable* sequence) {
+  TakeCached(sequence);
+  if (running_.empty()) return true;
+  int64_t room = pool_.available();
+  for (const Schedulable* const other : running_) {
+    room -= std::max<int64_t>(0, BlocksFor(other->length) - Owned(*other));
+  }
+  if (room >= BlocksFor(sequence->length) - Owned(*sequence)) return true;
+  ReleaseBlocks(sequence);
+  return false;
+}
+
+void Scheduler::Begin(Schedulable* sequence) {
+  if (!sequence->preempted) {
+    sequence->cached = sequence->computed;
+    now_tag_ = std::max(now_tag_, sequence->start_tag) +
+               static_cast<double>(sequence->cost) / static_cast<double>(callers_.size());
+  }
+  sequence->running = true;
+  running_.insert(std::upper_bound(running_.begin(), running_.end(), sequence, CameBefore),
+                  sequence);
+}
+
+void Scheduler::TakeCached(Schedulable* sequence) {
+  if (sequence->tokens == nullptr) return;
+  // Only where the next block is neither begun nor there.
+  while (sequence->computed == Owned(*sequence) * kKvBlockTokens &&
+         sequence->chained == Owned(*sequence) &&
+         sequence->computed + kKvBlockTokens <= sequence->next_logits) {
+    const std::optional<KvBlock> block =
+        pool_.Find(sequence->chain, TokensOf(*sequence, sequence->chained));
+    if (!block.has_value()) return;
+    sequence->blocks.push_back(*block);
+    sequence->computed += kKvBlockTokens;
+    ++sequence->chained;
+  }
+}
+
+std::vector<Slice> Scheduler::Plan(int64_t prefill_tokens) {
   Admit();
   std::vector<Slice> batch;
   int64_t tokens = options_.max_batch_tokens;
@@ -76,7 +122,7 @@ std::vector<Slice> Scheduler::Plan() {
     int64_t count = std::min({most, tokens, until_logits + logits});
     if (count > 0 && !Grow(sequence, sequence->computed + count, batch)) {
       // As far as the blocks that it has or can have now.
-      const int64_t blocks = Owned(*sequence) + free_blocks();
+      const int64_t blocks = Owned(*sequence) + pool_.available();
       count = std::min(count, blocks * kKvBlockTokens - sequence->computed);
       if (count > 0) Grow(sequence, sequence->computed + count, batch);
     }
@@ -91,13 +137,31 @@ std::vector<Slice> Scheduler::Plan() {
   for (Schedulable* const sequence : order) {
     if (sequence->running && !sequence->paused && IsDecode(*sequence)) add(sequence, 1);
   }
+  if (!batch.empty()) tokens = std::min(tokens, prefill_tokens);
   for (size_t i = 0; i < order.size(); ++i) {
     Schedulable* const sequence = order[(turn_ + i) % order.size()];
     if (!sequence->running || sequence->paused || IsDecode(*sequence)) continue;
+    TakeCached(sequence);  // Another one may have computed it by now.
     add(sequence, sequence->length - sequence->computed);
   }
   if (!order.empty()) turn_ = (turn_ + 1) % order.size();
   return batch;
+}
+
+void Scheduler::Advance(const Slice& slice) {
+  Schedulable& sequence = *slice.sequence;
+  sequence.computed += slice.count;
+  if (sequence.tokens == nullptr) return;
+  for (; sequence.chained < sequence.computed / kKvBlockTokens; ++sequence.chained) {
+    KvBlock& block = sequence.blocks[static_cast<size_t>(sequence.chained)];
+    block = pool_.Publish(sequence.chain, block, TokensOf(sequence, sequence.chained));
+  }
+}
+
+int64_t Scheduler::decodes() const {
+  return std::count_if(running_.begin(), running_.end(), [](const Schedulable* sequence) {
+    return !sequence->paused && IsDecode(*sequence);
+  });
 }
 
 int64_t Scheduler::PositionOf(const Schedulable* sequence) const {
@@ -111,15 +175,12 @@ int64_t Scheduler::BlocksFor(int64_t tokens) {
 
 bool Scheduler::Grow(Schedulable* sequence, int64_t tokens, const std::vector<Slice>& batch) {
   const int64_t missing = BlocksFor(tokens) - Owned(*sequence);
-  while (free_blocks() < missing) {
+  while (pool_.available() < missing) {
     Schedulable* const victim = FindVictim(sequence, batch);
     if (victim == nullptr) return false;
     Preempt(victim);
   }
-  for (int64_t i = 0; i < missing; ++i) {
-    sequence->blocks.push_back(free_.back());
-    free_.pop_back();
-  }
+  for (int64_t i = 0; i < missing; ++i) sequence->blocks.push_back(pool_.Take());
   return true;
 }
 
@@ -136,17 +197,24 @@ Schedulable* Scheduler::FindVictim(const Schedulable* sequence,
 
 void Scheduler::Preempt(Schedulable* sequence) {
   if (!sequence->blocks.empty()) ++preemptions_;
-  FreeBlocks(sequence);
+  ReleaseBlocks(sequence);
   std::erase(running_, sequence);
   sequence->running = false;
-  sequence->computed = 0;
-  waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), sequence, CameBefore),
-                  sequence);
+  sequence->preempted = true;
+  InsertWaiting(sequence);
 }
 
-void Scheduler::FreeBlocks(Schedulable* sequence) {
-  free_.insert(free_.end(), sequence->blocks.rbegin(), sequence->blocks.rend());
+void Scheduler::ReleaseBlocks(Schedulable* sequence) {
+  pool_.Release(sequence->blocks);
   sequence->blocks.clear();
+  sequence->computed = 0;
+  sequence->chain = StartChain(sequence->cache_salt);
+  sequence->chained = 0;
+}
+
+void Scheduler::InsertWaiting(Schedulable* sequence) {
+  waiting_.insert(std::upper_bound(waiting_.begin(), waiting_.end(), sequence, HasTurnBefore),
+                  sequence);
 }
 
 }  // namespace llama

@@ -9,7 +9,14 @@
 namespace llama {
 namespace {
 
-constexpr absl::Duration kProgressInterval = absl::Seconds(1);
+// Of a second at most, so that a step that is under way when one is due does not make it late.
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(500);
+// Of the messages with a stream's tokens. Readers see no difference, and a fast model would spend
+// its time on messages of one token.
+constexpr absl::Duration kFlushInterval = absl::Milliseconds(20);
+// Positions of a prompt in one message: with 20 candidates each, and the texts that the gateway
+// adds, far below the 4 MiB that a message may have.
+constexpr size_t kMaxPromptEvent = 512;
 
 bool Contains(const std::vector<TokenId>& ids, TokenId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
@@ -37,6 +44,10 @@ Sequence::Sequence(GenerateRequest request, const ReplyLimit& limit, uint64_t se
       tokens_(std::get<GenerateRequest>(request_).prompt),
       prompt_tokens_(static_cast<int64_t>(tokens_.size())) {
   const auto& generate = std::get<GenerateRequest>(request_);
+  schedule.caller = generate.caller;
+  schedule.cost = prompt_tokens_ + limit.max_tokens;
+  schedule.cache_salt = generate.cache_salt;
+  schedule.tokens = &tokens_;
   schedule.length = prompt_tokens_;
   schedule.next_logits = prompt_tokens_ - 1;
   if (!generate.prompt_tokens) return;
@@ -57,8 +68,15 @@ Sequence::Sequence(ScoreRequest request, std::shared_ptr<EventSink> sink)
       seed_(0),
       tokens_(std::get<ScoreRequest>(request_).tokens),
       prompt_tokens_(static_cast<int64_t>(tokens_.size())) {
+  schedule.caller = std::get<ScoreRequest>(request_).caller;
+  schedule.cost = prompt_tokens_;
+  schedule.tokens = &tokens_;
   schedule.length = prompt_tokens_;
   schedule.next_logits = std::get<ScoreRequest>(request_).from_position;
+}
+
+int64_t Sequence::prefill_tokens() const {
+  return std::max<int64_t>(0, prompt_tokens_ - schedule.computed);
 }
 
 absl::Time Sequence::expiry() const {
@@ -68,7 +86,22 @@ absl::Time Sequence::expiry() const {
                                                              absl::InfiniteDuration()));
 }
 
-bool Sequence::Check(absl::Time now, int64_t queue_position) {
+absl::Time Sequence::next_progress() const {
+  const bool wanted = !is_score() && std::get<GenerateRequest>(request_).progress &&
+                      first_token_ == absl::InfiniteFuture() && !schedule.paused;
+  return wanted ? last_progress_ + kProgressInterval : absl::InfiniteFuture();
+}
+
+absl::Time Sequence::next_flush() const {
+  return pending_.empty() || schedule.paused ? absl::InfiniteFuture()
+                                             : last_flush_ + kFlushInterval;
+}
+
+absl::Time Sequence::next_event() const {
+  return std::min({expiry(), next_progress(), next_flush()});
+}
+
+bool Sequence::Check(absl::Time now) {
   schedule.paused = !sink_->writable();
   if (sink_->cancelled()) {
     Abort(absl::CancelledError("the call was cancelled"));
@@ -82,10 +115,7 @@ bool Sequence::Check(absl::Time now, int64_t queue_position) {
     }
     return true;
   }
-  if (!is_score() && std::get<GenerateRequest>(request_).progress &&
-      first_token_ == absl::InfiniteFuture() && now - last_progress_ >= kProgressInterval) {
-    ReportProgress(now, queue_position);
-  }
+  Flush(now);
   return false;
 }
 
@@ -98,7 +128,11 @@ void Sequence::ReportProgress(absl::Time now, int64_t queue_position) {
   }
 }
 
-void Sequence::Started(absl::Time now) { started_ = std::min(started_, now); }
+bool Sequence::Started(absl::Time now) {
+  if (started_ != absl::InfiniteFuture()) return false;
+  started_ = now;
+  return true;
+}
 
 bool Sequence::TakeLogits(int64_t position, std::span<const float> logits, Sampler& sampler,
                           absl::Time now) {
@@ -139,7 +173,7 @@ void Sequence::Score(int64_t position, std::span<const float> logits) {
 bool Sequence::Draw(std::span<const float> logits, Sampler& sampler, absl::Time now) {
   const auto& request = std::get<GenerateRequest>(request_);
   const StoppingOptions& stopping = request.stopping;
-  if (!prompt_reports_.empty()) sink_->Write(PromptEvent{std::exchange(prompt_reports_, {})});
+  WritePrompt();
 
   const int64_t drawn = schedule.length - prompt_tokens_;
   // Where every token would end the reply, one must be drawn all the same.
@@ -173,19 +207,34 @@ bool Sequence::Draw(std::span<const float> logits, Sampler& sampler, absl::Time 
   return true;
 }
 
-void Sequence::Flush() {
+void Sequence::WritePrompt() {
+  const auto reports = std::exchange(prompt_reports_, {});
+  for (size_t begin = 0; begin < reports.size(); begin += kMaxPromptEvent) {
+    const auto first = reports.begin() + static_cast<ptrdiff_t>(begin);
+    const auto count = std::min(kMaxPromptEvent, reports.size() - begin);
+    sink_->Write(PromptEvent{{first, first + static_cast<ptrdiff_t>(count)}});
+  }
+}
+
+void Sequence::Flush(absl::Time now) {
+  if (now < next_flush()) return;
+  last_flush_ = now;
+  WritePending();
+}
+
+void Sequence::WritePending() {
   if (!pending_.empty()) sink_->Write(TokensEvent{std::exchange(pending_, {})});
 }
 
 void Sequence::Abort(const absl::Status& status) { sink_->Finish(status); }
 
 void Sequence::Finish(FinishReason reason, std::optional<TokenId> stop_token, absl::Time now) {
-  Flush();
+  WritePending();
   sink_->Write(FinishedEvent{.reason = reason,
                              .stop_token = stop_token,
                              .prompt_tokens = prompt_tokens_,
-                             .cached_prompt_tokens = 0,
-                             .completion_tokens = schedule.length - prompt_tokens_,
+                             .cached_prompt_tokens = schedule.cached,
+                             .completion_tokens = reply_tokens(),
                              .timings = MeasureTimings(now)});
   sink_->Finish(absl::OkStatus());
 }
@@ -204,9 +253,8 @@ Timings Sequence::MeasureTimings(absl::Time now) const {
     return time > absl::ZeroDuration() ? static_cast<double>(tokens) / absl::ToDoubleSeconds(time)
                                        : 0;
   };
-  timings.prefill_tokens_per_second = rate(prompt_tokens_, timings.prefill);
-  timings.decode_tokens_per_second =
-      rate(std::max<int64_t>(schedule.length - prompt_tokens_ - 1, 0), timings.decode);
+  timings.prefill_tokens_per_second = rate(prompt_tokens_ - schedule.cached, timings.prefill);
+  timings.decode_tokens_per_second = rate(std::max<int64_t>(reply_tokens() - 1, 0), timings.decode);
   return timings;
 }
 

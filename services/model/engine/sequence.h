@@ -32,19 +32,28 @@ class Sequence {
 
   std::span<const TokenId> tokens() const { return tokens_; }
   int64_t prompt_tokens() const { return prompt_tokens_; }
-  // The next time at which Check() would end it.
-  absl::Time expiry() const;
+  // Tokens of the prompt that are not yet computed.
+  int64_t prefill_tokens() const;
+  // Drawn so far, and the most that there will be; 0 for a score.
+  int64_t reply_tokens() const { return schedule.length - prompt_tokens_; }
+  int64_t max_reply_tokens() const { return limit_.max_tokens; }
 
-  // Looks at the sink and the clock; tells of progress, if asked to. True if the sequence is over.
-  bool Check(absl::Time now, int64_t queue_position);
-  // The batch has begun to hold it.
-  void Started(absl::Time now);
+  // Looks at the sink and the clock, and writes what is due. True if the sequence is over.
+  bool Check(absl::Time now);
+  // Whether ReportProgress() is due.
+  bool WantsProgress(absl::Time now) const { return now >= next_progress(); }
+  void ReportProgress(absl::Time now, int64_t queue_position);
+  // When Check() or ReportProgress() will next have something to do, if nothing else happens.
+  absl::Time next_event() const;
+  // The batch has begun to hold it. True the first time.
+  bool Started(absl::Time now);
   // Takes the logits after tokens()[position], which must be schedule.next_logits: reports, scores
   // or draws. True if the sequence is over.
   bool TakeLogits(int64_t position, std::span<const float> logits, Sampler& sampler,
                   absl::Time now);
-  // Writes what was drawn since. After each batch; not needed for a sequence that is over.
-  void Flush();
+  // Writes what was drawn, unless it did so a moment ago: then what it holds back goes with the
+  // next. After each batch; not needed for a sequence that is over.
+  void Flush(absl::Time now);
   // Ends it from outside.
   void Abort(const absl::Status& status);
 
@@ -55,7 +64,11 @@ class Sequence {
   bool is_score() const { return std::holds_alternative<ScoreRequest>(request_); }
   void Score(int64_t position, std::span<const float> logits);
   bool Draw(std::span<const float> logits, Sampler& sampler, absl::Time now);
-  void ReportProgress(absl::Time now, int64_t queue_position);
+  absl::Time expiry() const;
+  absl::Time next_progress() const;
+  absl::Time next_flush() const;
+  void WritePrompt();
+  void WritePending();
   void Finish(FinishReason reason, std::optional<TokenId> stop_token, absl::Time now);
   Timings MeasureTimings(absl::Time now) const;
 
@@ -73,6 +86,7 @@ class Sequence {
   absl::Time first_token_ = absl::InfiniteFuture();
   absl::Time last_token_ = absl::InfiniteFuture();
   absl::Time last_progress_ = absl::InfinitePast();
+  absl::Time last_flush_ = absl::InfinitePast();
   absl::Duration last_gap_;
 };
 

@@ -210,6 +210,71 @@ TEST(EngineTest, AReplyDoesNotDependOnPreemption) {
   EXPECT_EQ(tight.engine.load().kv_cache_bytes_used, 0);
 }
 
+FinishedEvent EndOf(const Recorder& recorder) {
+  return std::get<FinishedEvent>(recorder.events().back());
+}
+
+TEST(EngineTest, AReplyDoesNotDependOnAPrefixHit) {
+  for (const Kernels* const kernels : SupportedKernels()) {
+    const auto alone = Model({.kernels = kernels, .threads = 1}).Run(Request(1, 100));
+    Model model({.kernels = kernels, .max_batch_tokens = 17});
+    GenerateRequest longer = Request(1, 150);  // Its first 100 tokens are the other's prompt.
+    model.Run(longer);
+    const auto hit = model.Run(Request(1, 100));
+    EXPECT_EQ(EndOf(*hit).cached_prompt_tokens, 96) << "the full blocks";
+    const auto again = model.Run(Request(1, 100));
+    for (const auto& reply : {hit, again}) {
+      EXPECT_EQ(reply->ids(), alone->ids()) << kernels->name;
+      EXPECT_EQ(reply->logprobs(), alone->logprobs()) << kernels->name;
+    }
+  }
+}
+
+TEST(EngineTest, AChatComputesOnlyWhatIsNewInEachTurn) {
+  Model model;
+  GenerateRequest turn = Request(1, 40, 20);
+  for (int i = 0; i < 5; ++i) {
+    const auto alone = Model().Run(turn);
+    const auto reply = model.Run(turn);
+    EXPECT_EQ(reply->ids(), alone->ids());
+    EXPECT_EQ(reply->logprobs(), alone->logprobs());
+    // What is new: 10 tokens, the last drawn one, and a block that was not full.
+    const auto prompt = static_cast<int64_t>(turn.prompt.size());
+    if (i > 0) {
+      EXPECT_GE(EndOf(*reply).cached_prompt_tokens, prompt - 10 - 1 - 15);
+    }
+    for (const TokenId id : reply->ids()) turn.prompt.push_back(id);
+    for (const TokenId id : Prompt(11, static_cast<uint32_t>(i))) turn.prompt.push_back(id);
+  }
+}
+
+TEST(EngineTest, PromptReportsAndScoresAreTheSameAfterAPrefixHit) {
+  GenerateRequest request = Request(1, 100);
+  request.prompt_tokens = true;
+  const ScoreRequest score = {.tokens = request.prompt, .from_position = 70, .top_candidates = 3};
+  const auto reports = [&](Model& model) {
+    std::vector<float> logprobs;
+    for (const Event& event : model.Run(request)->events()) {
+      const auto* const prompt = std::get_if<PromptEvent>(&event);
+      if (prompt == nullptr) continue;
+      for (const TokenReport& token : prompt->tokens) logprobs.push_back(token.logprob.value_or(0));
+    }
+    const auto recorder = std::make_shared<Recorder>();
+    EXPECT_TRUE(model.engine.Submit(score, recorder).ok());
+    EXPECT_TRUE(recorder->Wait().ok());
+    for (const Event& event : recorder->events()) {
+      logprobs.push_back(std::get<PositionScore>(event).log_sum_exp);
+      logprobs.push_back(std::get<PositionScore>(event).next_logprob.value_or(0));
+    }
+    return logprobs;
+  };
+  Model cold, warm;
+  const auto expected = reports(cold);
+  EXPECT_EQ(expected.size(), 100u + 2 * 30);
+  EXPECT_EQ(reports(warm), expected);
+  EXPECT_EQ(reports(warm), expected);
+}
+
 TEST(EngineTest, EventsComeInTheirOrder) {
   Model model;
   GenerateRequest request = Request(1, 100, 5);
@@ -292,10 +357,6 @@ TEST(EngineTest, CancelledAndExpiredRequestsFreeTheirMemory) {
   EXPECT_EQ(model.engine.load().kv_cache_bytes_used, 0);
 }
 
-FinishedEvent EndOf(const Recorder& recorder) {
-  return std::get<FinishedEvent>(recorder.events().back());
-}
-
 TEST(EngineTest, CancellingAtAnyStepFreesTheMemory) {
   // One at a time: the second waits, behind one that takes long, then computes its prompt, then
   // draws.
@@ -351,6 +412,18 @@ TEST(EngineTest, ARequestThatFitsTheCacheExactlyRuns) {
   Model model({.blocks = 4});  // 64 positions. The last token of a reply takes none.
   EXPECT_EQ(model.Run(Request(1, 40, 25))->ids().size(), 25u);
   EXPECT_EQ(GetReason(model.Submit(Request(1, 40, 26))->Wait()), "KV_CACHE_TOO_SMALL");
+}
+
+TEST(EngineTest, WithoutALimitAReplyEndsWhereTheCacheDoes) {
+  Model model({.blocks = 4});
+  GenerateRequest request = Request(1, 40);
+  request.stopping = {};
+  const auto reply = model.Run(request);
+  EXPECT_EQ(std::get<AcceptedEvent>(reply->events().front()).max_tokens, 25);
+  EXPECT_EQ(reply->ids().size(), 25u);
+  EXPECT_EQ(EndOf(*reply).reason, FinishReason::kContextLength);
+  request.prompt = Prompt(65, 1);
+  EXPECT_EQ(GetReason(model.Submit(request)->Wait()), "KV_CACHE_TOO_SMALL");
 }
 
 TEST(EngineTest, RepliesEndForTheReasonThatCameFirst) {

@@ -1,6 +1,7 @@
 #include "services/model/engine/scheduler.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
@@ -10,26 +11,44 @@
 namespace llama {
 namespace {
 
-// Thousands of arrivals, ends and pauses against a tiny cache; after every step each block has one
-// owner, budgets are kept, and the oldest sequence gets on.
+// A sequence of its own tokens, which begin like others' now and then.
+struct Tokens : Schedulable {
+  explicit Tokens(std::mt19937& random) {
+    length = 1 + static_cast<int64_t>(random() % 60);
+    next_logits = random() % 4 == 0 ? 0 : length - 1;
+    caller = std::string(1, static_cast<char>('a' + random() % 4));
+    cache_salt = random() % 4 == 0 ? "salt" : "";
+    cost = length + 20;
+    goal = length + static_cast<int64_t>(random() % 30);
+    const TokenId kind = random() % 3;
+    for (int64_t i = 0; i <= goal; ++i) {
+      ids.push_back(random() % 100 == 0 ? static_cast<TokenId>(random()) : kind);
+    }
+    if (random() % 8 > 0) tokens = &ids;
+  }
+  std::vector<TokenId> ids;
+  int64_t goal;  // The length at which it ends.
+};
+
+// Thousands of arrivals, ends and pauses against a tiny cache; after every step each block is free,
+// cached or used, and only by sequences with the same tokens up to its end; budgets are kept, and
+// the oldest sequence gets on.
 TEST(SchedulerTest, KeepsItsPromisesUnderRandomLoad) {
   std::mt19937 random(11);
   int64_t preemptions = 0;
+  int64_t hits = 0;
+  int64_t shared = 0;
   for (int trial = 0; trial < 30; ++trial) {
     const SchedulerOptions options = {.max_running = 1 + static_cast<int64_t>(random() % 8),
                                       .max_batch_tokens = 8 + static_cast<int64_t>(random() % 60),
                                       .max_batch_logits = 8,
                                       .blocks = 6 + static_cast<int64_t>(random() % 12)};
     Scheduler scheduler(options);
-    std::vector<std::unique_ptr<Schedulable>> alive;
-    std::vector<int64_t> goals;  // The length at which each ends.
+    std::vector<std::unique_ptr<Tokens>> alive;
     int64_t finished = 0;
     for (int step = 0; step < 1500; ++step) {
       if (random() % 3 == 0 && alive.size() < 20) {
-        auto sequence = std::make_unique<Schedulable>();
-        sequence->length = 1 + static_cast<int64_t>(random() % 60);
-        sequence->next_logits = random() % 4 == 0 ? 0 : sequence->length - 1;
-        goals.push_back(sequence->length + static_cast<int64_t>(random() % 30));
+        auto sequence = std::make_unique<Tokens>(random);
         scheduler.Add(sequence.get());
         alive.push_back(std::move(sequence));
       }
@@ -72,25 +91,38 @@ TEST(SchedulerTest, KeepsItsPromisesUnderRandomLoad) {
       ASSERT_LE(tokens, options.max_batch_tokens);
       ASSERT_LE(logits, options.max_batch_logits);
       ASSERT_LE(scheduler.running(), options.max_running);
-      std::set<KvBlock> owned;
+      std::map<KvBlock, std::pair<const Tokens*, size_t>> owned;
       for (const auto& sequence : alive) {
-        for (const KvBlock block : sequence->blocks) ASSERT_TRUE(owned.insert(block).second);
+        hits += sequence->cached > 0;
+        ASSERT_LE(sequence->computed, sequence->next_logits);
+        for (size_t b = 0; b < sequence->blocks.size(); ++b) {
+          const auto [at, is_new] = owned.insert({sequence->blocks[b], {sequence.get(), b}});
+          if (is_new) continue;
+          const Tokens& other = *at->second.first;
+          ASSERT_TRUE(sequence->tokens != nullptr && other.tokens != nullptr);
+          ASSERT_EQ(sequence->cache_salt, other.cache_salt);
+          ASSERT_EQ(at->second.second, b);
+          const auto end = static_cast<ptrdiff_t>((b + 1) * kKvBlockTokens);
+          ASSERT_LE(end, std::min(sequence->computed, other.computed));
+          ASSERT_TRUE(
+              std::equal(sequence->ids.begin(), sequence->ids.begin() + end, other.ids.begin()));
+          ++shared;
+        }
       }
       ASSERT_EQ(static_cast<int64_t>(owned.size()) + scheduler.free_blocks(), options.blocks);
       ASSERT_EQ(scheduler.running() + scheduler.waiting(), static_cast<int64_t>(alive.size()));
 
       for (const Slice& slice : batch) {
         Schedulable& sequence = *slice.sequence;
-        sequence.computed += slice.count;
+        scheduler.Advance(slice);
         sequence.next_logits = std::max(sequence.next_logits, sequence.computed);
         if (sequence.computed == sequence.length) ++sequence.length;  // A token is drawn.
       }
       for (size_t i = alive.size(); i-- > 0;) {
-        if (alive[i]->length <= goals[i] && random() % 200 != 0) continue;
+        if (alive[i]->length <= alive[i]->goal && random() % 200 != 0) continue;
         scheduler.Remove(alive[i].get());
         ASSERT_TRUE(alive[i]->blocks.empty());
         alive.erase(alive.begin() + static_cast<ptrdiff_t>(i));
-        goals.erase(goals.begin() + static_cast<ptrdiff_t>(i));
         ++finished;
       }
     }
@@ -100,13 +132,15 @@ TEST(SchedulerTest, KeepsItsPromisesUnderRandomLoad) {
     EXPECT_EQ(scheduler.free_blocks(), options.blocks);
   }
   EXPECT_GT(preemptions, 100) << "the blocks never ran out: nothing was tested";
+  EXPECT_GT(hits, 1000);
+  EXPECT_GT(shared, 1000);
 }
 
 // Steps until `sequence` has `length` tokens. False if it does not get there.
 bool RunTo(Scheduler& scheduler, const Schedulable& sequence, int64_t length) {
   for (int step = 0; step < 1000 && sequence.length < length; ++step) {
     for (const Slice& slice : scheduler.Plan()) {
-      slice.sequence->computed += slice.count;
+      scheduler.Advance(slice);
       slice.sequence->next_logits = std::max(slice.sequence->next_logits, slice.sequence->computed);
       if (slice.sequence->computed == slice.sequence->length) ++slice.sequence->length;
     }
@@ -181,6 +215,67 @@ TEST(SchedulerTest, AScoreGetsAsManyPositionsPerStepAsThereAreLogits) {
   const std::vector<Slice> batch = scheduler.Plan();
   ASSERT_EQ(batch.size(), 1u);
   EXPECT_EQ(batch[0].count, 38) << "30 without logits, 8 with";
+}
+
+TEST(SchedulerTest, ACallersSecondRequestHasItsTurnAfterTheFirstOnesOfOthers) {
+  Scheduler scheduler({.max_running = 1, .blocks = 100});
+  std::vector<Schedulable> many(5, Prompt(10)), few(2, Prompt(10));
+  for (Schedulable& sequence : many) sequence.caller = "many";
+  for (Schedulable& sequence : few) sequence.caller = "few";
+  for (auto* const all : {&many, &few}) {
+    for (Schedulable& sequence : *all) {
+      sequence.cost = 10;
+      scheduler.Add(&sequence);
+    }
+  }
+  std::vector<std::string> order;
+  while (scheduler.waiting() > 0) {
+    Schedulable* const next = scheduler.Plan().front().sequence;
+    order.push_back(next->caller);
+    scheduler.Remove(next);
+  }
+  EXPECT_EQ(order,
+            (std::vector<std::string>{"many", "few", "many", "few", "many", "many", "many"}));
+}
+
+TEST(SchedulerTest, NewCallersDoNotKeepAnOldOneWaitingForEver) {
+  Scheduler scheduler({.max_running = 1, .blocks = 100});
+  std::vector<Schedulable> old(3, Prompt(10));
+  for (Schedulable& sequence : old) {
+    sequence.caller = "old";
+    sequence.cost = 1000;
+    scheduler.Add(&sequence);
+  }
+  std::vector<std::unique_ptr<Schedulable>> others;
+  for (int64_t i = 0; i < 10'000; ++i) {
+    others.push_back(std::make_unique<Schedulable>(Prompt(10)));
+    others.back()->caller = std::to_string(i);
+    others.back()->cost = 10;
+    scheduler.Add(others.back().get());
+    Schedulable* const next = scheduler.Plan().front().sequence;
+    if (next == &old[2]) return;
+    scheduler.Remove(next);
+  }
+  FAIL() << "it still waits";
+}
+
+TEST(SchedulerTest, PromptsTakeNoMoreThanTheirBudgetBesideReplies) {
+  Scheduler scheduler({.max_running = 9, .max_batch_tokens = 512, .blocks = 1000});
+  std::vector<Schedulable> replies(8, Prompt(20));
+  for (Schedulable& sequence : replies) {
+    scheduler.Add(&sequence);
+    ASSERT_TRUE(RunTo(scheduler, sequence, 21));
+  }
+  EXPECT_EQ(scheduler.decodes(), 8);
+  Schedulable prompt = Prompt(4000);
+  scheduler.Add(&prompt);
+  for (int64_t step = 0; step < 10; ++step) {
+    const std::vector<Slice> batch = scheduler.Plan(step * 7);
+    ASSERT_EQ(batch.size(), step == 0 ? 8u : 9u) << "every reply is in every step";
+    if (step > 0) {
+      EXPECT_EQ(batch.back().count, step * 7);
+    }
+  }
 }
 
 }  // namespace

@@ -1,0 +1,349 @@
+#include "services/model/engine/engine_core.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "common/status_macros.h"
+
+namespace llama {
+namespace {
+
+uint64_t PickSeed() {
+  std::random_device device;
+  return uint64_t{device()} << 32 | device();
+}
+
+ModelLimits Limits(const EngineCoreOptions& options) {
+  ModelLimits limits = options.model;
+  limits.cache_tokens = options.kv_blocks * kKvBlockTokens;
+  return limits;
+}
+
+SchedulerOptions OptionsOfScheduler(const EngineCoreOptions& options) {
+  return {.max_running = options.engine.max_running,
+          .max_batch_tokens = options.max_batch_tokens,
+          .max_batch_logits = options.max_batch_logits,
+          .blocks = options.kv_blocks};
+}
+
+Waiting Find(const absl::flat_hash_map<std::string, Waiting>& map, const std::string& caller) {
+  const auto found = map.find(caller);
+  return found == map.end() ? Waiting() : found->second;
+}
+
+}  // namespace
+
+EngineCore::EngineCore(const EngineCoreOptions& options, ForwardPass forward, Clock clock)
+    : options_(options),
+      limits_(Limits(options)),
+      forward_(std::move(forward)),
+      clock_(std::move(clock)),
+      scheduler_(OptionsOfScheduler(options)),
+      pacer_(options.max_batch_tokens),
+      logits_(static_cast<size_t>(options.max_batch_logits * options.model.vocab_size)),
+      free_places_(options.engine.max_running) {
+  load_.kv_cache_bytes_total = options_.kv_blocks * options_.kv_block_bytes;
+}
+
+EngineCore::~EngineCore() {
+  TakeArrivals();
+  for (const auto& sequence : sequences_) {
+    sequence->Abort(absl::CancelledError("the engine was stopped"));
+  }
+}
+
+absl::Status EngineCore::Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) {
+  ASSIGN_OR_RETURN(const ReplyLimit limit, CheckRequest(request, limits_));
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const uint64_t seed = request.sampling.seed.has_value() ? *request.sampling.seed : PickSeed();
+  AcceptedEvent accepted = {.seed = {}, .prompt_tokens = prompt, .max_tokens = limit.max_tokens};
+  if (request.sampling.temperature > 0) accepted.seed = seed;
+  const absl::Time deadline = request.deadline;
+  // The last token of the reply is not computed on.
+  ASSIGN_OR_RETURN(Arrival arrival,
+                   Reserve(std::make_unique<Sequence>(std::move(request), limit, seed, sink),
+                           prompt + limit.max_tokens - 1, deadline));
+  sink->Write(accepted);
+  Enqueue(std::move(arrival));
+  return absl::OkStatus();
+}
+
+absl::Status EngineCore::Submit(ScoreRequest request, std::shared_ptr<EventSink> sink) {
+  RETURN_IF_ERROR(CheckRequest(request, limits_));
+  const auto count = static_cast<int64_t>(request.tokens.size());
+  const absl::Time deadline = request.deadline;
+  ASSIGN_OR_RETURN(
+      Arrival arrival,
+      Reserve(std::make_unique<Sequence>(std::move(request), std::move(sink)), count, deadline));
+  Enqueue(std::move(arrival));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EngineCore::Arrival> EngineCore::Reserve(std::unique_ptr<Sequence> sequence,
+                                                        int64_t cache_tokens, absl::Time deadline) {
+  const Schedulable& schedule = sequence->schedule;
+  const int64_t cached = scheduler_.pool().CountCached(
+      schedule.cache_salt, sequence->tokens().first(static_cast<size_t>(schedule.next_logits)));
+  Arrival arrival = {.sequence = std::move(sequence), .prefill_tokens = 0};
+  arrival.prefill_tokens = arrival.sequence->prompt_tokens() - cached;
+  const std::string& caller = schedule.caller;
+  const AdmissionLimits limits = {
+      .max_waiting = options_.engine.max_waiting,
+      .max_waiting_prefill_tokens = options_.engine.max_waiting_prefill_tokens,
+      .kv_blocks = options_.kv_blocks,
+      .kv_block_bytes = options_.kv_block_bytes};
+  const absl::Time now = clock_();
+  const AdmissionRequest request = {.prefill_tokens = arrival.prefill_tokens,
+                                    .cache_tokens = cache_tokens,
+                                    .time_left = deadline - now};
+  Backlog backlog;
+  Missing missing;
+  WorkAhead ahead;
+  {
+    MutexLock lock(&mutex_);
+    backlog = BacklogOf(caller);
+    RETURN_IF_ERROR(CheckPossible(request, backlog, limits));
+    missing = FindMissing(request, backlog, limits);
+    if (missing.requests == 0 && missing.prefill_tokens == 0) {
+      for (Waiting* const waiting : {&arriving_, &arriving_of_[caller]}) {
+        ++waiting->requests;
+        waiting->prefill_tokens += arrival.prefill_tokens;
+      }
+      return arrival;
+    }
+    ahead = ahead_;
+  }
+  const absl::Time seen = ahead.seen;
+  const absl::Duration wait =
+      ForecastWait(std::move(ahead), missing.requests, missing.prefill_tokens);
+  return QueueFull(backlog, limits, seen + wait - now);
+}
+
+Backlog EngineCore::BacklogOf(const std::string& caller) const {
+  const auto sum = [this](const Waiting& waiting, const Waiting& arriving) {
+    return Waiting{
+        .requests = std::max<int64_t>(0, waiting.requests + arriving.requests - free_places_),
+        .prefill_tokens = waiting.prefill_tokens + arriving.prefill_tokens};
+  };
+  return {.all = sum(waiting_, arriving_),
+          .callers = sum(Find(waiting_of_, caller), Find(arriving_of_, caller)),
+          .best_prefill_tokens_per_second = best_prefill_tokens_per_second_};
+}
+
+void EngineCore::Enqueue(Arrival arrival) {
+  MutexLock lock(&mutex_);
+  arrivals_.push_back(std::move(arrival));
+  wake_ = true;
+}
+
+void EngineCore::Wake() {
+  MutexLock lock(&mutex_);
+  wake_ = true;
+}
+
+EngineLoad EngineCore::load() const {
+  MutexLock lock(&mutex_);
+  EngineLoad load = load_;
+  load.waiting += arriving_.requests;
+  load.waiting_prefill_tokens += arriving_.prefill_tokens;
+  return load;
+}
+
+bool EngineCore::AwaitWork() {
+  const absl::Time until = next_event();
+  MutexLock lock(&mutex_);
+  mutex_.AwaitUntil([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return wake_ || stop_; },
+                    until);
+  return !stop_;
+}
+
+void EngineCore::Stop() {
+  MutexLock lock(&mutex_);
+  stop_ = true;
+}
+
+bool EngineCore::stopped() const {
+  MutexLock lock(&mutex_);
+  return stop_;
+}
+
+absl::Time EngineCore::next_event() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& sequence : sequences_) next = std::min(next, sequence->next_event());
+  return next;
+}
+
+bool EngineCore::Step() {
+  TakeArrivals();
+  DropEnded(clock_());
+  const int64_t decodes = scheduler_.decodes();
+  const std::vector<Slice> slices = scheduler_.Plan(pacer_.Budget(decodes));
+  // Before the step too: it takes long, and who is refused meanwhile may be let in now.
+  Publish(clock_(), 0);
+  if (!slices.empty()) {
+    const int64_t ended = Compute(slices);
+    Publish(clock_(), ended);
+  }
+  return !slices.empty();
+}
+
+void EngineCore::TakeArrivals() {
+  MutexLock lock(&mutex_);
+  wake_ = false;
+  for (Arrival& arrival : arrivals_) {
+    --arriving_.requests;
+    arriving_.prefill_tokens -= arrival.prefill_tokens;
+    const auto of_caller = arriving_of_.find(arrival.sequence->schedule.caller);
+    of_caller->second.prefill_tokens -= arrival.prefill_tokens;
+    if (--of_caller->second.requests == 0) arriving_of_.erase(of_caller);
+    scheduler_.Add(&arrival.sequence->schedule);
+    sequences_.push_back(std::move(arrival.sequence));
+  }
+  arrivals_.clear();
+  UpdateQueueFigures();
+}
+
+void EngineCore::DropEnded(absl::Time now) {
+  std::erase_if(sequences_, [&](const std::unique_ptr<Sequence>& sequence) {
+    Schedulable& schedule = sequence->schedule;
+    if (sequence->Check(now)) {
+      scheduler_.Remove(&schedule);
+      return true;
+    }
+    if (sequence->WantsProgress(now)) {
+      sequence->ReportProgress(now, scheduler_.PositionOf(&schedule));
+    }
+    return false;
+  });
+}
+
+Sequence& EngineCore::SequenceOf(const Schedulable* schedulable) {
+  return **std::find_if(sequences_.begin(), sequences_.end(),
+                        [&](const auto& sequence) { return &sequence->schedule == schedulable; });
+}
+
+int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
+  const absl::Time begin = clock_();
+  StepRecord record;
+  std::vector<Sequence*> in_batch;
+  batch_.clear();
+  int64_t decodes = 0;
+  for (const Slice& slice : slices) {
+    Sequence& sequence = SequenceOf(slice.sequence);
+    in_batch.push_back(&sequence);
+    if (sequence.Started(begin)) {
+      record.prompt_tokens += sequence.prompt_tokens();
+      record.cached_tokens += slice.sequence->cached;
+    }
+    for (int64_t p = slice.begin; p < slice.begin + slice.count; ++p) {
+      batch_.push_back({.token = sequence.tokens()[static_cast<size_t>(p)],
+                        .position = static_cast<uint32_t>(p),
+                        .blocks = slice.sequence->blocks,
+                        .wants_logits = p >= slice.sequence->next_logits});
+    }
+    if (slice.begin + slice.count == slice.sequence->length && slice.count == 1) ++decodes;
+    const bool reply = slice.begin >= sequence.prompt_tokens();
+    (reply ? record.decode_tokens : record.prefill_tokens) += slice.count;
+  }
+  forward_(batch_, logits_);
+  for (const Slice& slice : slices) scheduler_.Advance(slice);
+
+  const absl::Time now = clock_();
+  pacer_.Record(now - begin, decodes, static_cast<int64_t>(batch_.size()) - decodes);
+  size_t row = 0;
+  int64_t ended = 0;
+  for (size_t i = 0; i < slices.size(); ++i) {
+    Sequence& sequence = *in_batch[i];
+    const bool over = Deliver(slices[i], sequence, row, now);
+    record.max_gap = std::max(record.max_gap, sequence.TakeGap());
+    if (!over) {
+      sequence.Flush(now);
+      continue;
+    }
+    ++ended;
+    record.reply_tokens += sequence.reply_tokens();
+    record.reply_limits += sequence.max_reply_tokens();
+    scheduler_.Remove(&sequence.schedule);
+    std::erase_if(sequences_, [&](const auto& other) { return other.get() == &sequence; });
+  }
+  record.duration = now - begin;
+  meter_.Record(now, record);
+  return ended;
+}
+
+bool EngineCore::Deliver(const Slice& slice, Sequence& sequence, size_t& row, absl::Time now) {
+  const auto width = static_cast<size_t>(limits_.vocab_size);
+  const int64_t end = slice.begin + slice.count;
+  bool over = false;
+  for (int64_t p = std::max(slice.begin, slice.sequence->next_logits); p < end; ++p, ++row) {
+    if (over) continue;
+    over = sequence.TakeLogits(p, std::span(logits_).subspan(row * width, width), sampler_, now);
+  }
+  return over;
+}
+
+void EngineCore::UpdateQueueFigures() {
+  load_.running = scheduler_.running();
+  load_.waiting = scheduler_.waiting();
+  waiting_ = {.requests = load_.waiting, .prefill_tokens = 0};
+  waiting_of_.clear();
+  for (const auto& sequence : sequences_) {
+    Waiting& of_caller = waiting_of_[sequence->schedule.caller];
+    if (!sequence->schedule.running) ++of_caller.requests;
+    of_caller.prefill_tokens += sequence->prefill_tokens();
+    waiting_.prefill_tokens += sequence->prefill_tokens();
+  }
+  load_.waiting_prefill_tokens = waiting_.prefill_tokens;
+  free_places_ = load_.waiting > 0 ? 0 : options_.engine.max_running - load_.running;
+  const BlockPool& pool = scheduler_.pool();
+  load_.kv_cache_bytes_used = (options_.kv_blocks - pool.available()) * options_.kv_block_bytes;
+  load_.kv_cache_bytes_cached = pool.cached() * options_.kv_block_bytes;
+}
+
+WorkAhead EngineCore::LookAhead(absl::Time now, const LoadFigures& figures, int64_t ended) const {
+  constexpr size_t kMaxWaiting = 256;
+  const bool paced = pacer_.decode_step() > absl::ZeroDuration();
+  WorkAhead ahead = {
+      .seen = now,
+      .running = {},
+      .waiting = {},
+      .beginning = 0,
+      .costs = {.decode_step = paced ? pacer_.decode_step() : figures.mean_step,
+                .prefill_token = pacer_.prefill_token(),
+                .prefill_budget = std::max<int64_t>(pacer_.Budget(pacer_.probed_decodes()), 1),
+                .max_batch_tokens = options_.max_batch_tokens}};
+  for (const auto& sequence : sequences_) {  // In the order in which they came, as those that run.
+    const bool running = sequence->schedule.running;
+    if (sequence->schedule.paused || (!running && ahead.waiting.size() == kMaxWaiting)) continue;
+    const auto probable = static_cast<int64_t>(figures.reply_share *
+                                               static_cast<double>(sequence->max_reply_tokens()));
+    (running ? ahead.running : ahead.waiting)
+        .push_back({.prefill_tokens = sequence->prefill_tokens(),
+                    .reply_tokens = std::max<int64_t>(probable - sequence->reply_tokens(), 1)});
+  }
+  ahead.beginning = std::min(ended, static_cast<int64_t>(ahead.waiting.size()));
+  if (!ahead.running.empty()) {
+    const size_t first = scheduler_.turn() % ahead.running.size();
+    std::rotate(ahead.running.begin(), ahead.running.begin() + static_cast<ptrdiff_t>(first),
+                ahead.running.end());
+  }
+  return ahead;
+}
+
+void EngineCore::Publish(absl::Time now, int64_t ended) {
+  const LoadFigures figures = meter_.figures(now);
+  WorkAhead ahead = LookAhead(now, figures, ended);
+  MutexLock lock(&mutex_);
+  UpdateQueueFigures();
+  ahead_ = std::move(ahead);
+  if (figures.best_prefill_tokens_per_second > 0) {
+    best_prefill_tokens_per_second_ = figures.best_prefill_tokens_per_second;
+  }
+  load_.prefill_tokens_per_second = figures.prefill_tokens_per_second;
+  load_.decode_tokens_per_second = figures.decode_tokens_per_second;
+  load_.prefix_cache_hit_rate = figures.prefix_cache_hit_rate;
+  load_.max_decode_gap = figures.max_gap;
+}
+
+}  // namespace llama

@@ -1,0 +1,145 @@
+#ifndef LLAMA_SERVICES_MODEL_ENGINE_ENGINE_CORE_H_
+#define LLAMA_SERVICES_MODEL_ENGINE_ENGINE_CORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/mutex.h"
+#include "services/model/engine/admission.h"
+#include "services/model/engine/load_meter.h"
+#include "services/model/engine/prefill_pacer.h"
+#include "services/model/engine/request.h"
+#include "services/model/engine/request_validation.h"
+#include "services/model/engine/sampler.h"
+#include "services/model/engine/scheduler.h"
+#include "services/model/engine/sequence.h"
+#include "services/model/engine/wait_forecast.h"
+#include "services/model/transformer/transformer.h"
+
+namespace llama {
+
+struct EngineOptions {
+  int64_t max_running = 32;  // Sequences in the batch.
+  int64_t max_waiting = 64;  // Requests that wait for a place.
+  int64_t max_waiting_prefill_tokens =
+      262144;  // Prompt tokens not yet computed, over all requests.
+};
+
+// As GetLoadResponse.
+struct EngineLoad {
+  int64_t running = 0;
+  int64_t waiting = 0;
+  int64_t waiting_prefill_tokens = 0;
+  int64_t kv_cache_bytes_used = 0;
+  int64_t kv_cache_bytes_cached = 0;
+  int64_t kv_cache_bytes_total = 0;
+  double prefill_tokens_per_second = 0;
+  double decode_tokens_per_second = 0;
+  double prefix_cache_hit_rate = 0;
+  absl::Duration max_decode_gap;
+};
+
+struct EngineCoreOptions {
+  ModelLimits model = {};
+  EngineOptions engine = {};
+  int64_t max_batch_tokens = 512;
+  int64_t max_batch_logits = 64;
+  int64_t kv_blocks = 0;
+  int64_t kv_block_bytes = 0;
+};
+
+// All of the engine but its thread, so that tests may step it through hours in no time: who calls
+// Step() makes the clock go.
+//
+// Submit(), Wake() and load() are thread-safe; the rest is for one thread.
+class EngineCore {
+ public:
+  // Transformer::Forward() over the cache, or what stands in for it.
+  using ForwardPass = std::function<void(std::span<const BatchToken>, std::span<float> logits)>;
+  using Clock = std::function<absl::Time()>;
+
+  EngineCore(const EngineCoreOptions& options, ForwardPass forward, Clock clock);
+  // Ends the requests that are left with CANCELLED.
+  ~EngineCore();
+
+  // As Engine's.
+  absl::Status Submit(GenerateRequest request, std::shared_ptr<EventSink> sink);
+  absl::Status Submit(ScoreRequest request, std::shared_ptr<EventSink> sink);
+  void Wake();
+  EngineLoad load() const;
+
+  // Takes what has arrived, drops what is over, and computes a batch. False if there was none to
+  // compute: then nothing happens until next_event(), or a call of Submit() or Wake().
+  bool Step();
+  absl::Time next_event() const;
+  // Waits for that, or for Stop(). False once stopped.
+  bool AwaitWork();
+  // Thread-safe.
+  void Stop();
+  bool stopped() const;
+
+ private:
+  struct Arrival {
+    std::unique_ptr<Sequence> sequence;
+    int64_t prefill_tokens = 0;
+  };
+
+  // Whether the request has a place. If so it counts as waiting, and Enqueue() must follow.
+  absl::StatusOr<Arrival> Reserve(std::unique_ptr<Sequence> sequence, int64_t cache_tokens,
+                                  absl::Time deadline);
+  Backlog BacklogOf(const std::string& caller) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Enqueue(Arrival arrival);
+  void TakeArrivals();
+  void DropEnded(absl::Time now);
+  // Returns how many ended.
+  int64_t Compute(const std::vector<Slice>& slices);
+  // Gives a slice's logits, from `row` on, to its sequence. True if it is over.
+  bool Deliver(const Slice& slice, Sequence& sequence, size_t& row, absl::Time now);
+  Sequence& SequenceOf(const Schedulable* schedulable);
+  void UpdateQueueFigures() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `ended`: since the last plan.
+  void Publish(absl::Time now, int64_t ended);
+  WorkAhead LookAhead(absl::Time now, const LoadFigures& figures, int64_t ended) const;
+
+  const EngineCoreOptions options_;
+  const ModelLimits limits_;
+  const ForwardPass forward_;
+  const Clock clock_;
+
+  // Of the thread that steps.
+  Scheduler scheduler_;  // Its pool is thread-safe.
+  Sampler sampler_;
+  PrefillPacer pacer_;
+  LoadMeter meter_;
+  std::vector<float> logits_;  // [max_batch_logits, vocab_size]
+  std::vector<BatchToken> batch_;
+  std::vector<std::unique_ptr<Sequence>> sequences_;
+
+  mutable Mutex mutex_;
+  std::vector<Arrival> arrivals_ ABSL_GUARDED_BY(mutex_);
+  // Of the requests that are, or are about to be, in `arrivals_`, over all and by caller.
+  Waiting arriving_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Waiting> arriving_of_ ABSL_GUARDED_BY(mutex_);
+  // Of those that the scheduler has.
+  Waiting waiting_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Waiting> waiting_of_ ABSL_GUARDED_BY(mutex_);
+  int64_t free_places_ ABSL_GUARDED_BY(mutex_);  // That nobody waits for.
+  double best_prefill_tokens_per_second_ ABSL_GUARDED_BY(mutex_) = 0;
+  WorkAhead ahead_ ABSL_GUARDED_BY(mutex_);
+  EngineLoad load_ ABSL_GUARDED_BY(mutex_);
+  bool wake_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_MODEL_ENGINE_ENGINE_CORE_H_

@@ -1,0 +1,58 @@
+#ifndef LLAMA_SERVICES_MODEL_ENGINE_LOAD_METER_H_
+#define LLAMA_SERVICES_MODEL_ENGINE_LOAD_METER_H_
+
+#include <array>
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace llama {
+
+// What one step did.
+struct StepRecord {
+  absl::Duration duration;
+  int64_t prefill_tokens = 0;  // Of prompts, computed.
+  int64_t decode_tokens = 0;
+  absl::Duration max_gap;  // The longest time between two tokens of one stream that ended now.
+  // Of the requests that began:
+  int64_t prompt_tokens = 0;
+  int64_t cached_tokens = 0;
+  // Of the replies that ended:
+  int64_t reply_tokens = 0;
+  int64_t reply_limits = 0;  // What they might have been at most.
+};
+
+// Of the last minute, to a second. 0 where nothing is known.
+struct LoadFigures {
+  double prefill_tokens_per_second = 0;       // Of the steps that computed prompts.
+  double decode_tokens_per_second = 0;        // Of the steps that computed replies.
+  double best_prefill_tokens_per_second = 0;  // Of the fastest step.
+  double prefix_cache_hit_rate = 0;  // Of the prompt tokens that began, those found in the cache.
+  double reply_share = 1;  // How much of what they might be replies are. 1 where nothing is known.
+  absl::Duration mean_step;
+  absl::Duration max_gap;
+};
+
+// Sums up steps, second by second. Used by one thread at a time.
+class LoadMeter {
+ public:
+  void Record(absl::Time end, const StepRecord& step);
+  LoadFigures figures(absl::Time now) const;
+
+ private:
+  static constexpr int64_t kSeconds = 60;
+  struct Second {
+    int64_t number = -1;  // Since the epoch.
+    int64_t steps = 0;
+    StepRecord sum;  // Durations summed; of gaps the longest.
+    absl::Duration prefill_time;
+    absl::Duration decode_time;
+    double best_prefill = 0;
+  };
+
+  std::array<Second, kSeconds> seconds_;  // At number % kSeconds.
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_MODEL_ENGINE_LOAD_METER_H_

@@ -1,0 +1,48 @@
+#ifndef LLAMA_SERVICES_MODEL_ENGINE_PREFILL_PACER_H_
+#define LLAMA_SERVICES_MODEL_ENGINE_PREFILL_PACER_H_
+
+#include <array>
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace llama {
+
+// How many prompt tokens a step may hold beside the next tokens of running replies, so that no
+// reply stalls for a prompt: about so many that the step takes twice as long as the replies alone,
+// which then get half of the time. (Sarathi-Serve, arXiv:2403.02310, has a fixed number, which
+// fits one model and machine.) Learns from the steps: from those without prompts what the replies
+// take, from those with both what a prompt token adds. Used by one thread at a time.
+class PrefillPacer {
+ public:
+  // `most` is the limit of a step in any case.
+  explicit PrefillPacer(int64_t most) : most_(most) {}
+
+  // For the next step. 0, now and then, for a step that shows what the replies alone take.
+  int64_t Budget(int64_t decodes) const;
+  // What a step took.
+  void Record(absl::Duration duration, int64_t decodes, int64_t prefill_tokens);
+
+  // What a step takes that computes replies only; 0 if not known.
+  absl::Duration decode_step() const { return decode_step_; }
+  // How many replies that was for.
+  int64_t probed_decodes() const { return probed_decodes_; }
+  // What a prompt token adds to a step.
+  absl::Duration prefill_token() const { return prefill_token_; }
+
+ private:
+  static constexpr int64_t kProbeInterval = 64;
+
+  const int64_t most_;
+  int64_t budget_ = 0;                    // 0: not known.
+  int64_t since_probe_ = kProbeInterval;  // Steps with both.
+  int64_t probed_decodes_ = 0;
+  std::array<absl::Duration, 3> decode_steps_ = {};  // The last ones.
+  int64_t decode_steps_seen_ = 0;
+  absl::Duration decode_step_;  // Their median: one hiccup does not count.
+  absl::Duration prefill_token_;
+};
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_MODEL_ENGINE_PREFILL_PACER_H_

@@ -1,0 +1,65 @@
+#include "services/model/engine/prefill_pacer.h"
+
+#include <algorithm>
+
+#include "gtest/gtest.h"
+
+namespace llama {
+namespace {
+
+// A machine on which a step takes `base`, and `per_token` more for each of its tokens.
+struct Machine {
+  absl::Duration base;
+  absl::Duration per_token;
+  absl::Duration Step(int64_t tokens) const { return base + per_token * tokens; }
+};
+
+// Whatever the machine, no step that replies are in takes more than three times as long as the
+// replies alone, and prompts get about half of the time.
+TEST(PrefillPacerTest, NoReplyStallsForAPromptOnAnyMachine) {
+  for (const Machine& machine :
+       {Machine{absl::Milliseconds(150), absl::Milliseconds(5)},   // Memory is the limit.
+        Machine{absl::Milliseconds(1), absl::Milliseconds(10)},    // Arithmetic is.
+        Machine{absl::Microseconds(300), absl::Microseconds(10)},  // A tiny model.
+        Machine{absl::Milliseconds(30), absl::Microseconds(20)}}) {
+    for (const int64_t decodes : {1, 8, 32}) {
+      PrefillPacer pacer(512);
+      EXPECT_EQ(pacer.Budget(0), 512) << "nobody waits";
+      const absl::Duration alone = machine.Step(decodes);
+      absl::Duration spent;
+      int64_t left = 40'000;
+      int64_t steps = 0;
+      for (; left > 0 && steps < 50'000; ++steps) {
+        const int64_t prefill = std::min(pacer.Budget(decodes), left);
+        const absl::Duration step = machine.Step(decodes + prefill);
+        EXPECT_LE(step, 3 * alone) << prefill;
+        pacer.Record(step, decodes, prefill);
+        left -= prefill;
+        spent += step;
+      }
+      EXPECT_EQ(left, 0);
+      const absl::Duration least = machine.per_token * 40'000;
+      EXPECT_LE(spent, 2.3 * least + 81 * alone) << "decodes " << decodes;
+    }
+  }
+}
+
+TEST(PrefillPacerTest, AHiccupChangesLittle) {
+  const Machine machine = {absl::Milliseconds(150), absl::Milliseconds(5)};
+  PrefillPacer pacer(512);
+  for (int step = 0; step < 20; ++step) {
+    pacer.Record(machine.Step(8 + pacer.Budget(8)), 8, pacer.Budget(8));
+  }
+  const int64_t before = pacer.Budget(8);
+  pacer.Record(absl::Seconds(3), 8, before);
+  EXPECT_GE(pacer.Budget(8), 1);
+  for (int step = 0; step < 10; ++step) {
+    pacer.Record(machine.Step(8 + pacer.Budget(8)), 8, pacer.Budget(8));
+  }
+  EXPECT_NEAR(static_cast<double>(pacer.Budget(8)), static_cast<double>(before), 2);
+  pacer.Record(absl::Seconds(3), 8, 0);
+  EXPECT_EQ(pacer.decode_step(), machine.Step(8)) << "the median of the last three";
+}
+
+}  // namespace
+}  // namespace llama

@@ -1,0 +1,64 @@
+"""Far more clients than the bounds allow: who is let in is answered as if alone, the others are told at once."""
+import json
+import pathlib
+import unittest
+
+from services import Services, run
+
+
+def load(services, *flags):
+    """One run of lnb-load: its exit status and its figures."""
+    done = run("lnb-load", f"--gateway={services.gateway.address}", "--json", *flags)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def resident_bytes(process):
+    pages = int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * 4096
+
+
+class OverloadTest(unittest.TestCase):
+    def setUp(self):
+        self.services = Services(model_flags=("--max_waiting=64", "--max_running=8", "--context_length=512"))
+        self.addCleanup(self.services.__exit__)
+        for service in (self.services.tokenizer, self.services.model, self.services.gateway):
+            service.wait_until_ready()
+
+    def assert_idle(self):
+        self.services.wait_until_idle()
+        load_now = self.services.load()
+        self.assertEqual(int(load_now.get("kvCacheBytesUsed", 0)), 0)
+        self.assertEqual(int(load_now.get("waitingPrefillTokens", 0)), 0)
+        self.assertGreater(int(load_now["kvCacheBytesCached"]), 0)
+
+    def test_a_thousand_clients_get_their_reply_or_are_told_that_the_queue_is_full(self):
+        load(self.services, "--clients=64", "--requests=200", "--distinct=20")
+        before = resident_bytes(self.services.model.process)
+        status, report = load(self.services, "--clients=1000", "--requests=1000", "--distinct=20", "--check")
+        self.assertEqual(status, 0)
+        self.assertEqual(report["different"], 0)
+        self.assertEqual(set(report["failures"]) - {"QUEUE_FULL"}, set(), report)
+        self.assertEqual(report["replies"] + report["failures"].get("QUEUE_FULL", 0), 1000)
+        self.assertGreaterEqual(report["replies"], 64)
+        self.assert_idle()
+        self.assertLess(resident_bytes(self.services.model.process) - before, 100e6)
+
+    def test_cancelled_calls_leave_nothing_behind(self):
+        status, report = load(self.services, "--clients=32", "--requests=500", "--cancel_percent=100")
+        self.assertEqual(status, 0)
+        self.assertGreater(report["cancelled"], 300)
+        self.assertEqual(report["failures"], {})
+        self.assert_idle()
+
+    def test_arrivals_at_random_times_are_answered(self):
+        status, report = load(self.services, "--rate=100", "--requests=200", "--clients=64", "--prompt_tokens=10,200",
+                              "--reply_tokens=5,50", "--shared_tokens=9")
+        self.assertEqual(status, 0)
+        self.assertEqual(report["replies"], 200)
+        self.assertGreater(report["seconds"], 1)
+        self.assert_idle()
+
+
+if __name__ == "__main__":
+    unittest.main()
