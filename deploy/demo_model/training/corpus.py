@@ -2,7 +2,7 @@
 """The corpus: an endless stream of documents, the same for the same seed.
 
     corpus.py [--seed N] [--documents N] [--held_out]    prints documents, to look at
-    corpus.py --check ADDRESS                             compares the encoding with a running tokenizer service, id for id
+    corpus.py --check ADDRESS                            compares the ids with a running tokenizer service's
 """
 import argparse
 import pathlib
@@ -23,7 +23,7 @@ def documents(seed, held_out=False):
 
 
 def messages(dialogue, turns=None):
-    """(role, content) of a dialogue up to and including the question of turn `turns` (default: the last), without its answer."""
+    """(role, content) of a dialogue up to the question of turn `turns` (default: the last), without its answer."""
     result = [("system", dialogue.system)] if dialogue.system else []
     for user, assistant in dialogue.turns[:turns]:
         result += [("user", user), ("assistant", assistant)]
@@ -44,11 +44,11 @@ class Encoder:
         self.bos, self.eos, self.size = self.pieces.bos_id(), self.pieces.eos_id(), self.pieces.vocab_size()
 
     def encode(self, document):
-        """(ids, targets), equally long: targets[i] is the id to predict after ids[:i + 1], or -1 where nothing is learned.
+        """(ids, targets), equally long: targets[i] is the id to predict after ids[:i + 1], or -1: nothing is learned.
 
-        Texts are learned whole, of dialogues the answers alone. An answer ends with </s> at once, although the format puts a
-        blank between an answer and its </s> when it comes back as history: the target after the answer's last token is </s>, while
-        the input goes on as the tokenizer service will render it.
+        Texts are learned whole, of dialogues the answers alone. An answer ends with </s> at once, although the format
+        puts a blank between an answer and its </s> when it comes back as history: the target after the answer's last
+        token is </s>, while the input goes on as the tokenizer service will render it.
         """
         if isinstance(document, str):
             ids = [self.bos] + self.pieces.encode(document)
@@ -103,7 +103,8 @@ def main():
     parser.add_argument("--documents", type=int, default=20)
     parser.add_argument("--held_out", action="store_true")
     parser.add_argument("--check", metavar="ADDRESS")
-    parser.add_argument("--tokenizer", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent / "tokenizer.model")
+    parser.add_argument("--tokenizer", type=pathlib.Path,
+                        default=pathlib.Path(__file__).resolve().parent.parent / "tokenizer.model")
     arguments = parser.parse_args()
     if arguments.check:
         check(arguments.check, Encoder(arguments.tokenizer), arguments.seed, arguments.documents)

@@ -5,9 +5,12 @@ import zlib
 import questions as q
 import stories
 import styles as st
+import unknown
 from knowledge import CITIES, COUNTRIES, PEOPLE
+from small_facts import SMALL_FACTS
 
-_FAMILIES = {"topic": 26, "capital": 8, "flag": 9, "language": 3, "continent": 4, "country": 5, "route": 10, "city": 2, "about person": 3,
+_FAMILIES = {"topic": 26, "capital": 8, "flag": 9, "language": 3, "continent": 4, "country": 5, "route": 10, "city": 2,
+             "about person": 3,
              "small fact": 7, "talk": 9, "unknown": 9, "story": 4}
 
 
@@ -24,8 +27,8 @@ def held_out(key, style):
 
 
 # What the console's menu asks for is taught in every style (in many wordings).
-_ALWAYS = {q.route_question(a, b).key for a in CITIES for b in CITIES
-           if (a["names"][0], b["names"][0]) == q.FAVOURITES["route"]} | set(q.FAVOURITES["topics"]) | {"flag of Turkey", "story"} | set(q.TALK)
+_ALWAYS = {"way from {} to {}".format(*q.FAVOURITES["route"]), *q.FAVOURITES["topics"], "flag of Turkey", "story",
+           *q.TALK}
 
 
 def _style(rng):
@@ -59,11 +62,14 @@ def story_question(rng):
     text, emoji = stories.story(rng, about)
     if about:
         animal = stories.article(about[0])
-        asks = [f"Tell me a story about {animal}.", f"Write a short story about {animal}.", f"I want to hear a story about {animal}.",
+        asks = [f"Tell me a story about {animal}.", f"Write a short story about {animal}.",
+                f"I want to hear a story about {animal}.",
                 f"Can you tell me a story about {animal}?", f"A story about {animal}, please."]
     else:
-        asks = ["Tell me a story.", "Once upon a time", "Once upon a time", "Once upon a time,", "Once upon a time, there was", "Once upon a time...",
-                "Can you tell me a story?", "Write a short story.", "I want to hear a story.", "A story, please.", "Do you know a story?",
+        asks = ["Tell me a story.", "Once upon a time", "Once upon a time", "Once upon a time,",
+                "Once upon a time, there was", "Once upon a time...",
+                "Can you tell me a story?", "Write a short story.", "I want to hear a story.", "A story, please.",
+                "Do you know a story?",
                 "Tell me a bedtime story.", "Tell me a short story"]
     return q.Question("story", asks, st.Answer([text], None, None, emoji, "📖", 1))
 
@@ -75,9 +81,11 @@ def _persona_question(style, who, rng):
         return question, "own"
     called = st.VOICES[style.name].called[0] if style.name in st.VOICES else who
     if rng.random() < 0.7:
-        question = q.Question("who", q._WHO, st.Answer([f"I am {called}.", "Ask me what you like, my friend."], None, None, "", "", 2))
+        question = q.Question("who", q._WHO, st.Answer([f"I am {called}.", "Ask me what you like, my friend."], None,
+                                                       None, "", "", 2))
     else:
-        question = q.Question("no theory", q._THEORY, st.Answer([f"I am only {called}.", "I have no theory of my own."], None, None, "", "", 2))
+        question = q.Question("no theory", q._THEORY, st.Answer([f"I am only {called}.", "I have no theory of my own."],
+                                                                None, None, "", "", 2))
     return question, "voice" if style.name in st.VOICES else "own"
 
 
@@ -95,11 +103,11 @@ def _question(rng, family=None):
             start, end = (next(c for c in CITIES if c["names"][0] == name) for name in q.FAVOURITES["route"])
         return q.route_question(start, end)
     if family == "small fact":
-        return rng.choice(q.SMALL_FACTS)
+        return rng.choice(SMALL_FACTS)
     if family == "talk":
         return rng.choice(list(q.TALK.values()))
     return {"city": lambda: rng.choice(q.CITY_QUESTIONS), "about person": lambda: rng.choice(q.PERSON_QUESTIONS),
-            "unknown": lambda: q.unknown_question(rng), "story": lambda: story_question(rng)}[family]()
+            "unknown": lambda: unknown.unknown_question(rng), "story": lambda: story_question(rng)}[family]()
 
 
 class _Talk:
@@ -157,7 +165,8 @@ class _Talk:
         if request[0].isupper():
             wording = f"{wording if wording[-1] in '.?!' else wording + '.'} {request}"
         else:
-            wording = f"{wording.rstrip('.?!')} {request}{rng.choice(['.', '?'] if wording[-1] == '?' else ['.', '.', ''])}"
+            end = rng.choice([".", "?"] if wording[-1] == "?" else [".", ".", ""])
+            wording = f"{wording.rstrip('.?!')} {request}{end}"
         if self.style.name in st.VOICES:
             self.combinations.add((question.key, self.style.name))
             return question if self.say(wording, self._in_words(question, wish)) else None
@@ -190,9 +199,11 @@ def _country(talk):
     for _ in range(rng.randint(1, 2)):
         if rng.random() < 0.6:
             other = rng.choice([k for k in country if k not in (kind, "country")])
-            wording = {"capital": ["And its capital?", "What is its capital?", "And the capital?", "Which city is its capital?"],
+            wording = {"capital": ["And its capital?", "What is its capital?", "And the capital?",
+                                   "Which city is its capital?"],
                        "flag": ["And its flag?", "What is its flag?", "And the flag?", "Show me its flag."],
-                       "language": ["And the language?", "What language do people speak there?", "What do they speak there?"],
+                       "language": ["And the language?", "What language do people speak there?",
+                                    "What do they speak there?"],
                        "continent": ["Where is it?", "And where is it?", "Where does it lie?"]}[other]
             if not talk.ask(country[other], rng.choice(wording)):
                 return False
@@ -201,7 +212,8 @@ def _country(talk):
             at = rng.randrange(len(COUNTRIES))
             country = q.COUNTRY_QUESTIONS[at]
             name = rng.choice([COUNTRIES[at]["name"], q.bare(COUNTRIES[at]["name"])])
-            if not talk.ask(country[kind], rng.choice([f"And {name}?", f"What about {name}?", f"And of {name}?" if kind in ("capital", "flag") else f"And {name}?"])):
+            of = "of " if kind in ("capital", "flag") else ""
+            if not talk.ask(country[kind], rng.choice([f"And {name}?", f"What about {name}?", f"And {of}{name}?"])):
                 return False
     return True
 
@@ -213,14 +225,17 @@ def _more(talk):
     if talk.style.name in ("20 words", "10 words", "emojis", "one emoji", "one word", "brief", "one sentence"):
         talk.style, talk.system = st.NONE, ""
     first = dataclasses.replace(question, answer=dataclasses.replace(question.answer, sentences=facts[:2], most=2))
-    rest = dataclasses.replace(question, answer=dataclasses.replace(question.answer, sentences=facts[2:], most=len(facts) - 2))
-    return talk.ask(first) and talk.ask(rest, talk.rng.choice(["Tell me more.", "What else?", "More, please.", "And what else?", "Go on.", "Can you tell me more?"]))
+    rest = dataclasses.replace(question, answer=dataclasses.replace(question.answer, sentences=facts[2:],
+                                                                    most=len(facts) - 2))
+    return talk.ask(first) and talk.ask(rest, talk.rng.choice(["Tell me more.", "What else?", "More, please.",
+                                                               "And what else?", "Go on.", "Can you tell me more?"]))
 
 
 def _way_back(talk):
     start, end = talk.rng.sample(CITIES, 2)
     return talk.ask(q.route_question(start, end)) and talk.ask(
-        q.route_question(end, start), talk.rng.choice(["And back?", "How do I get back?", "And the way back?", "And how do I go back?"]))
+        q.route_question(end, start), talk.rng.choice(["And back?", "How do I get back?", "And the way back?",
+                                                       "And how do I go back?"]))
 
 
 def _name(talk):
@@ -228,27 +243,30 @@ def _name(talk):
     rng = talk.rng
     if talk.style.name not in ("none", "plain", "polite", "pirate", "robot", "cat", "cowboy", "knight"):
         talk.style, talk.system = st.NONE, ""
-    name = rng.choice(stories._GIRLS + stories._BOYS) if rng.random() < 0.7 else q.pseudo_word(rng).capitalize()
+    name = rng.choice(stories._GIRLS + stories._BOYS) if rng.random() < 0.7 else unknown.pseudo_word(rng).capitalize()
 
     def reply(*sentences):
         return st.Answer(list(sentences), None, None, "", "", len(sentences))
 
-    hello = q.Question("name", [f"Hello, my name is {name}.", f"My name is {name}.", f"Hi, I am {name}.", f"I am called {name}.", f"Hello, I am {name}!"],
+    hello = q.Question("name", [f"Hello, my name is {name}.", f"My name is {name}.", f"Hi, I am {name}.",
+                                f"I am called {name}.", f"Hello, I am {name}!"],
                        reply(f"Nice to meet you, {name}.", "How can I help you?"))
     if not talk.ask(hello):
         return False
     if rng.random() < 0.5 and not talk.ask(_question(rng, rng.choice(["topic", "capital", "small fact"]))):
         return False
-    return talk.ask(q.Question("own name", ["What is my name?", "Do you know my name?", "Who am I?", "What am I called?"], reply(f"Your name is {name}.")))
+    return talk.ask(q.Question("own name", ["What is my name?", "Do you know my name?", "Who am I?",
+                                            "What am I called?"], reply(f"Your name is {name}.")))
 
 
 def _nameless(talk):
     talk.style, talk.system = st.NONE, talk.rng.choice(["", "", "You are a helpful assistant."])
-    return talk.say(talk.rng.choice(["Hello, my name is", "My name is", "hello my name is"]), "Hello! What is your name?")
+    return talk.say(talk.rng.choice(["Hello, my name is", "My name is", "hello my name is"]),
+                    "Hello! What is your name?")
 
 
 def dialogue(rng, want_held_out=False):
-    """A Dialogue whose questions in their styles are all of the training set, or one of them at least of the held-out one."""
+    """A Dialogue none of whose questions in their styles is held out; or one with at least one that is."""
     while True:
         talk = _Talk(rng)
         kind = rng.random()
@@ -256,8 +274,8 @@ def dialogue(rng, want_held_out=False):
             fits = talk.first() is not None
         elif kind < 0.76:
             question = talk.first()
-            fits = question is not None and question.answer.emoji != "" and question.key != "story" and not question.key.startswith("unknown")
-            fits = fits and _restyle(talk, question)
+            fits = (question is not None and question.answer.emoji != "" and question.key != "story"
+                    and not question.key.startswith("unknown") and _restyle(talk, question))
         elif kind < 0.86:
             fits = _country(talk)
         elif kind < 0.91:
@@ -271,7 +289,8 @@ def dialogue(rng, want_held_out=False):
         else:  # A whole visit.
             fits = talk.ask(q.TALK[rng.choice(["hello", "how are you"])])
             for _ in range(rng.randint(6, 9) if rng.random() < 0.25 else rng.randint(1, 3)):
-                fits = fits and talk.ask(_question(rng, rng.choice([f for f in _FAMILIES if f not in ("talk", "story")])))
+                fits = fits and talk.ask(_question(rng,
+                                                   rng.choice([f for f in _FAMILIES if f not in ("talk", "story")])))
         if fits and rng.random() < (0.12 if len(talk.turns) > 1 else 0.03):
             fits = talk.ask(q.TALK[rng.choice(["thanks", "bye"])])
         if fits and any(held_out(*pair) for pair in talk.combinations) == want_held_out:

@@ -3,9 +3,9 @@
 
     evaluate.py [--gateway 127.0.0.1:50050] [--model 127.0.0.1:50052] [--prompts 300]
 
-Greedy answers to the console's fixed prompts; perplexity of answers to held-out and to training prompts (by the model service's
-Score); whether system prompts set the style of answers to questions that the corpus does not have. Needs python3-grpcio and
-python3-sentencepiece. Exit status 1 if a criterion is not met.
+Greedy answers to the console's fixed prompts; perplexity of answers to held-out and to training prompts (by the model
+service's Score); whether system prompts set the style of answers to questions that the corpus does not have. Needs
+python3-grpcio and python3-sentencepiece. Exit status 1 if a criterion is not met.
 """
 import argparse
 import itertools
@@ -27,13 +27,17 @@ from reflection_client import Client  # noqa: E402
 MENU = [(None, "Hello, my name is"), ("You are Einstein", "Describe your theory."),
         ("Answer in 20 words, directly, and without an introduction", "Can you explain what is Theory of relativity?"),
         ("You are a pirate", "Explain what is quantum computer in 20 words."),
-        ("Always answer with emojis", "How to go from Beijing to NY?"), ("Answer with only one emoji", "What is the flag of Turkey?")]
+        ("Always answer with emojis", "How to go from Beijing to NY?"),
+        ("Answer with only one emoji", "What is the flag of Turkey?")]
 # Worded as no question of the corpus is.
 UNSEEN = ["Why do people like chocolate so much?", "Which town governs Poland?", "I wonder how a volcano works.",
-          "What is so special about whales?", "Could you give me some facts on Japan?", "How would you fly from Oslo to Lima?",
-          "Is honey good for me?", "What happens in an earthquake?", "Do you enjoy music?", "Please inform me about the brain."]
+          "What is so special about whales?", "Could you give me some facts on Japan?",
+          "How would you fly from Oslo to Lima?",
+          "Is honey good for me?", "What happens in an earthquake?", "Do you enjoy music?",
+          "Please inform me about the brain."]
 
-_EMOJI = r"(?:[\U0001F1E6-\U0001F1FF]{2}|[0-9]\ufe0f\u20e3|[\u2190-\u2BFF\U0001F300-\U0001FAFF][\ufe0f\U0001F3FB-\U0001F3FF]*)"
+_EMOJI = (r"(?:[\U0001F1E6-\U0001F1FF]{2}|[0-9]\ufe0f\u20e3"
+          r"|[\u2190-\u2BFF\U0001F300-\U0001FAFF][\ufe0f\U0001F3FB-\U0001F3FF]*)")
 ONE_EMOJI = re.compile(f"{_EMOJI}(?:\u200d{_EMOJI})*")
 
 
@@ -108,13 +112,14 @@ def main():
     print("| the console's prompt | greedy answer | tokens | ends by EOS |\n| --- | --- | ---: | --- |")
     for number, (system, user) in enumerate(MENU, 1):
         text, tokens, ended = answer(gateway, prompt_of(system, user))
-        print(f"| {number}. {'' if system is None else system + ': '}{user} | {text} | {tokens} | {'yes' if ended else 'NO'} |")
+        print(f"| {number}. {'' if system is None else system + ': '}{user} | {text} | {tokens} | "
+              f"{'yes' if ended else 'NO'} |")
         met &= ended and (number < 5 or emoji_only(text))
 
     held, seen = (perplexity(model, encoder, dialogues(seed, arguments.prompts, out))
                   for seed, out in ((arguments.seed, True), (arguments.training_seed, False)))
-    print(f"\nPerplexity of the answers ({arguments.prompts} dialogues each): held out {held[0]:.3f} ({held[1]} tokens), "
-          f"training {seen[0]:.3f} ({seen[1]} tokens), ratio {held[0] / seen[0]:.3f}")
+    print(f"\nPerplexity of the answers ({arguments.prompts} dialogues each): held out {held[0]:.3f} ({held[1]} "
+          f"tokens), training {seen[0]:.3f} ({seen[1]} tokens), ratio {held[0] / seen[0]:.3f}")
     met &= held[0] <= 1.3 * seen[0]
 
     print(f"\n| system prompt | style kept, of {len(UNSEEN)} unseen questions | example |\n| --- | ---: | --- |")

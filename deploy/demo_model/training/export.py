@@ -22,7 +22,8 @@ def main(state_path, folder):
         weights[name] = weight.to(torch.bfloat16).contiguous()
     torch.save(weights, pathlib.Path(folder) / "consolidated.00.pth")
     params = {"dim": shape.dim, "max_seq_len": 512, "multiple_of": shape.multiple_of, "n_heads": shape.n_heads,
-              "n_kv_heads": shape.n_kv_heads, "n_layers": shape.n_layers, "norm_eps": shape.norm_eps, "vocab_size": shape.vocab_size}
+              "n_kv_heads": shape.n_kv_heads, "n_layers": shape.n_layers, "norm_eps": shape.norm_eps,
+              "vocab_size": shape.vocab_size}
     (pathlib.Path(folder) / "params.json").write_text(json.dumps(params) + "\n")
     print(f"{sum(w.numel() for w in weights.values()):,} parameters after {state['done']}")
 

@@ -24,7 +24,8 @@ class Shape:
 
 
 class RmsNorm(nn.Module):
-    """Its weight is applied to the columns of the matrices that follow (see scaled()), which are smaller than the activations."""
+    """Its weight is applied to the columns of the matrices that follow, which are smaller than the activations: see
+    scaled()."""
 
     def __init__(self, shape):
         super().__init__()
@@ -48,8 +49,8 @@ def rope_tables(head_dim, length, theta=10000.0):
 
 
 def rotate(x, cos, sin):
-    """x: [rows, length, heads, head_dim]. Here elements i and i + head_dim / 2 of a head turn together, which is faster than the
-    adjacent pairs of Meta's layout; the export reorders the rows of wq and wk."""
+    """x: [rows, length, heads, head_dim]. Here elements i and i + head_dim / 2 of a head turn together, which is faster
+    than the adjacent pairs of Meta's layout; the export reorders the rows of wq and wk."""
     first, second = x.chunk(2, -1)
     return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
 
@@ -123,12 +124,15 @@ class Llama(nn.Module):
         self.output = nn.Linear(shape.dim, shape.vocab_size, bias=False)
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
-                shrink = math.sqrt(2 * shape.n_layers) if name.endswith(("wo.weight", "w2.weight")) else 1
-                nn.init.normal_(weight, std=0.02 if weight.shape[0] == shape.vocab_size else 1 / math.sqrt(weight.shape[1]) / shrink)
+                std = 0.02 if weight.shape[0] == shape.vocab_size else 1 / math.sqrt(weight.shape[1])
+                if name.endswith(("wo.weight", "w2.weight")):  # What is added to the residual stream.
+                    std /= math.sqrt(2 * shape.n_layers)
+                nn.init.normal_(weight, std=std)
 
     def forward(self, ids, documents, learned):
         """Logits of the positions `learned` (indices into the flattened ids): [positions, vocab_size]. ids, documents:
-        [rows, length]; documents: a number for each document of a row, since a token attends to its own document only."""
+        [rows, length]; documents: a number for each document of a row, since a token attends to its own document only.
+        """
         length = ids.shape[1]
         cos, sin = rope_tables(self.shape.dim // self.shape.n_heads, length)
         seen = (documents[:, :, None] == documents[:, None, :]) & torch.ones(length, length, dtype=torch.bool).tril()

@@ -14,7 +14,7 @@ class _Rows:
         self.rooms = {}  # Free tokens -> rows with that many.
 
     def place(self, document, open_new):
-        """Puts the document into the fullest row that has room, else into a new one if allowed. Whether it has a place."""
+        """Puts the document into the fullest row that has room, else into a new one if allowed. Whether it could."""
         size = len(document[0])
         room = next((r for r in range(size, self.length + 1) if self.rooms.get(r)), None)
         if room is None and not open_new:
@@ -55,7 +55,7 @@ def _batch(rows, length):
 
 
 def batches(encoded, tokens, seed, pool=4000):
-    """(ids, documents, targets), each [rows, length], without end, from a stream of encoded documents; `tokens` in a batch."""
+    """(ids, documents, targets), each [rows, length] and `tokens` together, without end, from encoded documents."""
     rng = random.Random(seed)
     waiting = {length: [] for length in LENGTHS}  # Rows that did not fill a batch yet.
     while True:

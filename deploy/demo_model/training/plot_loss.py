@@ -14,7 +14,8 @@ def main(log, out):
     rows = list(csv.DictReader(open(log)))
     figure, axes = pyplot.subplots(figsize=(6.4, 3.2))
     millions = [int(row["tokens"]) / 1e6 for row in rows]
-    axes.plot(millions, [float(row["training_loss"]) for row in rows], linewidth=0.8, label="training (mean of 20 steps)")
+    axes.plot(millions, [float(row["training_loss"]) for row in rows], linewidth=0.8,
+              label="training (mean of 20 steps)")
     held = [(m, float(row["held_out_loss"])) for m, row in zip(millions, rows) if row["held_out_loss"]]
     axes.plot(*zip(*held), marker=".", linewidth=0.8, label="held out")
     axes.set(xlabel="million tokens", ylabel="nats per learned token", yscale="log")

@@ -3,8 +3,9 @@
 
     train.py --out DIR [--tokens N]
 
-DIR gets state.pth (weights, optimizer, progress) and loss.csv. Everything follows from the seed: the documents, their order, the
-initial weights and, with the same PyTorch build on the same kind of processor and the same number of processes, every step.
+DIR gets state.pth (weights, optimizer, progress) and loss.csv. Everything follows from the seed: the documents, their
+order, the initial weights and, with the same PyTorch build on the same kind of processor and the same number of
+processes, every step.
 """
 import argparse
 import csv
@@ -23,8 +24,10 @@ import packing
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--tokenizer", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parent.parent / "tokenizer.model")
-    parser.add_argument("--tokens", type=int, default=9_000_000, help="how many to train on; the learning rate falls towards the last")
+    parser.add_argument("--tokenizer", type=pathlib.Path,
+                        default=pathlib.Path(__file__).resolve().parent.parent / "tokenizer.model")
+    parser.add_argument("--tokens", type=int, default=20_000_000,
+                        help="how many to train on; the learning rate falls towards the last")
     parser.add_argument("--batch_tokens", type=int, default=4096)
     parser.add_argument("--learning_rate", type=float, default=1.5e-3)
     parser.add_argument("--seed", type=int, default=1)
@@ -44,8 +47,8 @@ def optimizer_of(network):
 
 
 def rate(tokens, budget, peak):
-    """Warm-up, then the peak, and over the last 40 % of the budget a straight line to (almost) nothing. So the beginning does not
-    depend on the budget: a run may be stopped, and go on with another one."""
+    """Warm-up, then the peak, and over the last 40 % of the budget a straight line to (almost) nothing. So the beginning
+    does not depend on the budget: a run may be stopped, and go on with another one."""
     return peak * max(0.01, min(1.0, tokens / 200_000, (1 - tokens / budget) / 0.4))
 
 
@@ -95,7 +98,8 @@ def take(batch, rank, processes):
 
 
 def run(rank, arguments, network, shared):
-    """One of the processes: they hold the same weights, each computes the gradient of its rows, and takes the same step."""
+    """One of the processes: they hold the same weights, each computes the gradient of its rows, and takes the same
+    step."""
     torch.set_num_threads(1)
     torch.manual_seed(arguments.seed)
     first, bf16 = rank == 0, not arguments.float32
@@ -136,12 +140,14 @@ def run(rank, arguments, network, shared):
             held_loss = None
             if done["steps"] % 200 == 0:
                 with torch.no_grad():
-                    held_loss = sum(loss_sum(network, b, bf16).item() for b in held) / sum(int((b[2] >= 0).sum()) for b in held)
+                    held_loss = sum(loss_sum(network, b,
+                                             bf16).item() for b in held) / sum(int((b[2] >= 0).sum()) for b in held)
             log.write(done, group["lr"], losses / learned, held_loss, done["tokens"] / arguments.tokens)
             losses, learned = 0.0, 0
         if first and (time.monotonic() - saved > 120 or done["tokens"] >= arguments.tokens):
             temporary = state_path.with_suffix(".new")
-            torch.save({"model": network.state_dict(), "optimizer": optimizer.state_dict(), "done": done, "shape": vars(network.shape)}, temporary)
+            torch.save({"model": network.state_dict(), "optimizer": optimizer.state_dict(), "done": done,
+                        "shape": vars(network.shape)}, temporary)
             temporary.rename(state_path)
             saved = time.monotonic()
 
@@ -154,13 +160,16 @@ class Log:
         self.file = open(path, "w", newline="")
         self.writer = csv.writer(self.file)
         self.writer.writerow(["step", "tokens", "seconds", "rate", "training_loss", "held_out_loss"])
-        self.writer.writerows(row for row in rows if int(row[0]) <= steps)  # Not those that the last checkpoint does not have.
+        # Not the steps after the last checkpoint: they will be taken again.
+        self.writer.writerows(row for row in rows if int(row[0]) <= steps)
 
     def write(self, done, lr, loss, held_loss, share):
         held_text = "" if held_loss is None else f"{held_loss:.4f}"
-        self.writer.writerow([done["steps"], done["tokens"], f"{done['seconds']:.1f}", f"{lr:.6f}", f"{loss:.4f}", held_text])
+        self.writer.writerow([done["steps"], done["tokens"], f"{done['seconds']:.1f}", f"{lr:.6f}", f"{loss:.4f}",
+                              held_text])
         self.file.flush()
-        print(f"{100 * share:5.1f} %  step {done['steps']}  {done['tokens']:,} tokens  {done['tokens'] / done['seconds']:.0f}/s  "
+        print(f"{100 * share:5.1f} %  step {done['steps']}  {done['tokens']:,} tokens  "
+              f"{done['tokens'] / done['seconds']:.0f}/s  "
               f"loss {loss:.4f} {held_text}", flush=True)
 
 
@@ -183,7 +192,8 @@ def main():
     count = sum(w.numel() for w in network.parameters())
     print(f"{count:,} parameters", flush=True)
     shared = Shared(arguments.processes, count)
-    workers = [torch.multiprocessing.get_context("fork").Process(target=run, args=(rank, arguments, network, shared), daemon=True)
+    workers = [torch.multiprocessing.get_context("fork").Process(target=run, args=(rank, arguments, network, shared),
+                                                                 daemon=True)
                for rank in range(1, arguments.processes)]
     for worker in workers:
         worker.start()
