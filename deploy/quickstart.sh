@@ -4,31 +4,33 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-deploy/quickstart.sh [--model-dir DIR] [--prompt TEXT] [--port PORT]
+deploy/quickstart.sh [--model-dir DIR] [--prompt TEXT | --completion TEXT] [--port PORT]
 
 On a Debian 12: installs the packages that are missing, builds, starts the tokenizer, the model and
 the gateway on loopback ports, and opens the console. Stops what it started when the console ends.
 
-  --model-dir DIR  A Llama 2 folder as Meta ships it: params.json, consolidated.00.pth (and .01 …),
-                   tokenizer.model. Default: tests/data/stories260K, a tiny model that writes stories.
-  --prompt TEXT    Answer once, on standard output, and exit. The default model only knows how to go
-                   on with a text, so TEXT is continued; with --model-dir it is a chat prompt.
-  --port PORT      The gateway's port; the tokenizer's and the model's are the two above it.
-                   Default: 50050.
+  --model-dir DIR    A Llama 2 folder as Meta ships it: params.json, consolidated.00.pth (and .01 …),
+                     tokenizer.model. Default: deploy/demo_model, a small model that was trained for
+                     this project: it chats about a few things, and tells stories.
+  --prompt TEXT      Answer once, on standard output, and exit: a chat's first message.
+  --completion TEXT  The same, with a text that the model goes on with.
+  --port PORT        The gateway's port; the tokenizer's and the model's are the two above it.
+                     Default: 50050.
 TEXT
 }
 
 top=$(cd "$(dirname "$0")/.." && pwd)
-model_dir=$top/tests/data/stories260K
-mode=--completion
-prompt=
+demo_model=$top/deploy/demo_model
+model_dir=$demo_model
+model_flags=(--context_length=512)  # What the demo model was trained for.
+once=()
 port=50050
 while [[ $# -gt 0 ]]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
-    --model-dir=* | --prompt=* | --port=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
-    --model-dir) model_dir=$(realpath -- "${2:?--model-dir needs a folder}"); mode=--prompt; shift 2 ;;
-    --prompt) prompt=${2:?--prompt needs a text}; shift 2 ;;
+    --model-dir=* | --prompt=* | --completion=* | --port=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
+    --model-dir) model_dir=$(realpath -- "${2:?--model-dir needs a folder}"); model_flags=(); shift 2 ;;
+    --prompt | --completion) once=("$1=${2:?$1 needs a text}"); shift 2 ;;
     --port) port=${2:?--port needs a number}; shift 2 ;;
     *) echo "quickstart.sh: unknown argument $1 (see --help)" >&2; exit 2 ;;
   esac
@@ -69,7 +71,7 @@ say "Starting the tokenizer, the model and the gateway on ports $port to $((port
 set -m
 start lnb-gateway "$port" --tokenizer="127.0.0.1:$((port + 1))" --model="127.0.0.1:$((port + 2))"
 start lnb-tokenizer "$((port + 1))" --model_dir="$model_dir"
-start lnb-model "$((port + 2))" --model_dir="$model_dir"
+start lnb-model "$((port + 2))" --model_dir="$model_dir" "${model_flags[@]}"
 set +m
 
 ready() { "$bin/lnb-probe" --address="127.0.0.1:$port" --service=llama.v1.GatewayService 2>/dev/null; }
@@ -84,8 +86,9 @@ until ready; do
   sleep 0.2
 done
 
-if [[ -n $prompt ]]; then
-  "$bin/lnb-console" --gateway="127.0.0.1:$port" "$mode=$prompt"
+if [[ ${#once[@]} -gt 0 ]]; then
+  "$bin/lnb-console" --gateway="127.0.0.1:$port" "${once[@]}"
 else
-  "$bin/lnb-console" --gateway="127.0.0.1:$port"
+  # The menu shows these prompts only while their model is served.
+  "$bin/lnb-console" --gateway="127.0.0.1:$port" --prompts="$demo_model/prompts"
 fi

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The corpus: an endless stream of documents, the same for the same seed.
 
     corpus.py [--seed N] [--documents N] [--held_out]    prints documents, to look at

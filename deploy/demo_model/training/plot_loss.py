@@ -19,7 +19,9 @@ def main(log, out):
     held = [(m, float(row["held_out_loss"])) for m, row in zip(millions, rows) if row["held_out_loss"]]
     axes.plot(*zip(*held), marker=".", linewidth=0.8, label="held out")
     axes.set(xlabel="million tokens", ylabel="nats per learned token", yscale="log")
-    axes.grid(alpha=0.3, which="both")
+    axes.set_yticks(ticks := [0.15, 0.2, 0.3, 0.5, 1, 2, 4, 8], [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
     figure.savefig(out, metadata={"Date": None})

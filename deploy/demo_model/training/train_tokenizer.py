@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Trains deploy/demo_model/tokenizer.model on a sample of the corpus, with the flags of Llama 2's own tokenizer.model.
 
 Emoji are left out of the sample, so that they are spelled as byte tokens; all printable ASCII is in the vocabulary.
