@@ -16,14 +16,14 @@ namespace llama {
 // What one call saw.
 struct CallResult {
   int64_t kind = 0;
-  absl::Status status;
+  absl::Status status = {};
   bool cancelled = false;  // By this client.
   bool finished = false;   // Finished came.
-  std::vector<uint32_t> ids;
-  absl::Duration total;  // From the time at which it was due, as are all of these.
-  std::optional<absl::Duration> first_token;
+  std::vector<uint32_t> ids = {};
+  absl::Duration total = {};  // From the time at which it was due, as are all of these.
+  std::optional<absl::Duration> first_token = {};
   // The time between two messages, shared evenly among the tokens of the later one.
-  std::vector<absl::Duration> gaps;
+  std::vector<absl::Duration> gaps = {};
   int64_t cached_prompt_tokens = 0;
   int64_t prompt_tokens = 0;
 };

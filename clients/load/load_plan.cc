@@ -49,7 +49,11 @@ std::vector<PlannedRequest> PlanLoad(const LoadOptions& options, int64_t vocabul
     planned.kind = options.distinct > 0 ? i % options.distinct : i;
     planned.request = MakeRequest(options, static_cast<uint32_t>(vocabulary_size),
                                   static_cast<uint64_t>(planned.kind));
-    if (options.rate > 0) time += absl::Seconds(gap(random));
+    if (options.rate > 0) {
+      time += absl::Seconds(gap(random));
+    } else {
+      time = options.ramp * std::min(i, options.clients) / options.clients;
+    }
     planned.arrival = time;
     if (percent(random) < options.cancel_percent) {
       const auto most = static_cast<uint64_t>(planned.request.stopping().max_tokens());

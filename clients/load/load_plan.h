@@ -16,6 +16,7 @@ struct LoadOptions {
   // Arrivals per second, at random times (a Poisson process). 0: a closed loop, in which each
   // client sends its next request when the last one has ended.
   double rate = 0;
+  absl::Duration ramp = {};  // In a closed loop, the time over which the clients begin, one by one.
   std::vector<int64_t> prompt_tokens = {64};  // Lengths; each request has one of them.
   std::vector<int64_t> reply_tokens = {64};
   int64_t shared_tokens = 0;  // How many tokens all prompts begin with alike.

@@ -23,6 +23,8 @@ ABSL_FLAG(
     double, rate, 0,
     "Arrivals per second, at random times; 0: each client sends its next request when the last "
     "one has ended.");
+ABSL_FLAG(absl::Duration, ramp, absl::ZeroDuration(),
+          "Without --rate: the time over which the clients begin, one by one; 0: all at once.");
 ABSL_FLAG(std::vector<std::string>, prompt_tokens, std::vector<std::string>({"64"}),
           "Lengths of prompts, in tokens, separated by commas; each request has one of them.");
 ABSL_FLAG(std::vector<std::string>, reply_tokens, std::vector<std::string>({"64"}),
@@ -69,6 +71,7 @@ absl::StatusOr<LoadOptions> OptionsFromFlags() {
   LoadOptions options = {.clients = absl::GetFlag(FLAGS_clients),
                          .requests = absl::GetFlag(FLAGS_requests),
                          .rate = absl::GetFlag(FLAGS_rate),
+                         .ramp = absl::GetFlag(FLAGS_ramp),
                          .shared_tokens = absl::GetFlag(FLAGS_shared_tokens),
                          .distinct = absl::GetFlag(FLAGS_distinct),
                          .cancel_percent = absl::GetFlag(FLAGS_cancel_percent),
@@ -83,6 +86,9 @@ absl::StatusOr<LoadOptions> OptionsFromFlags() {
   }
   if (!(options.cancel_percent >= 0 && options.cancel_percent <= 100)) {
     return absl::InvalidArgumentError("--cancel_percent: expected 0 to 100");
+  }
+  if (options.ramp < absl::ZeroDuration() || options.ramp > absl::Hours(24)) {
+    return absl::InvalidArgumentError("--ramp: expected 0 s to 24 h");
   }
   if (options.deadline <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("--deadline: expected more than 0 s");

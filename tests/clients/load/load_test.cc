@@ -51,6 +51,13 @@ TEST(LoadPlanTest, APlanIsTheSameEachTimeAndKeepsToItsOptions) {
   EXPECT_NEAR(absl::ToDoubleSeconds(plan.back().arrival), 4, 1);
 }
 
+TEST(LoadPlanTest, ClientsOfAClosedLoopBeginOneByOne) {
+  const auto plan = PlanLoad({.clients = 4, .requests = 10, .ramp = absl::Seconds(2)}, 512);
+  for (size_t i = 0; i < plan.size(); ++i) {
+    EXPECT_EQ(plan[i].arrival, absl::Seconds(0.5) * static_cast<double>(std::min<size_t>(i, 4)));
+  }
+}
+
 TEST(LoadReportTest, PercentilesAreValuesThatOccurred) {
   std::vector<absl::Duration> values;
   for (int i = 100; i > 0; --i) values.push_back(absl::Milliseconds(i));
