@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/caller.h"
 #include "common/rpc/unary.h"
 #include "common/status_macros.h"
 #include "services/gateway/backend_status.h"
@@ -22,17 +23,20 @@ std::string PickRequestId() {
 // leaves. Deletes itself when the call is over.
 class InfoCall final : public grpc::ServerUnaryReactor {
  public:
-  InfoCall(grpc::CallbackServerContext& context, v1::ModelService::Stub& model,
+  InfoCall(grpc::CallbackServerContext& context, std::shared_ptr<v1::ModelService::Stub> model,
            std::shared_ptr<const Backends> backends, ServingGate::Pass pass,
            v1::GetInfoResponse& response)
-      : model_(model), backends_(std::move(backends)), pass_(std::move(pass)), response_(response) {
+      : model_(std::move(model)),
+        backends_(std::move(backends)),
+        pass_(std::move(pass)),
+        response_(response) {
     info_context_.set_deadline(context.deadline());
     plan_context_.set_deadline(context.deadline());
   }
 
   void Start(bool tensors) {
     info_request_.set_tensors(tensors);
-    model_.async()->GetModelInfo(
+    model_->async()->GetModelInfo(
         &info_context_, &info_request_, response_.mutable_model(),
         [this](const grpc::Status& status) { status.ok() ? AskForPlan() : Fail(status); });
   }
@@ -47,13 +51,13 @@ class InfoCall final : public grpc::ServerUnaryReactor {
   void AskForPlan() {
     *response_.mutable_tokenizer() = backends_->tokenizer;
     response_.mutable_model()->mutable_model()->set_tokenizer_digest(backends_->tokenizer.digest());
-    model_.async()->GetComputePlan(
+    model_->async()->GetComputePlan(
         &plan_context_, &plan_request_, response_.mutable_compute_plan(),
         [this](const grpc::Status& status) { status.ok() ? Finish(status) : Fail(status); });
   }
   void Fail(const grpc::Status& status) { Finish(ToGrpcStatus(BackendFailed("model", status))); }
 
-  v1::ModelService::Stub& model_;
+  const std::shared_ptr<v1::ModelService::Stub> model_;
   const std::shared_ptr<const Backends> backends_;
   const ServingGate::Pass pass_;
   v1::GetInfoResponse& response_;
@@ -76,8 +80,9 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
   }
   v1::GenerateRequest named = *request;
   if (named.request_id().empty()) named.set_request_id(PickRequestId());
-  const auto relay = std::make_shared<Relay>(stubs_, named, monitor_.backends(),
-                                             absl::FromChrono(context->deadline()));
+  const auto relay = std::make_shared<Relay>(
+      Relay::Stubs{tokenizers_.Take(), models_.Take()}, named, monitor_.backends(),
+      absl::FromChrono(context->deadline()), CallerOf(*context));
   // The relay owns the stream, so that the stream only knows of the relay. The call is over when
   // both are: the stream's end may wait for its client when the relay has nothing more to do.
   const auto stream =
@@ -97,7 +102,7 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetInfo(grpc::CallbackServerContex
   absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
   if (!pass.ok()) return FinishUnary(context, pass.status());
   auto* const call =
-      new InfoCall(*context, stubs_.model, monitor_.backends(), *std::move(pass), *response);
+      new InfoCall(*context, models_.Take(), monitor_.backends(), *std::move(pass), *response);
   call->Start(request->tensors());
   return call;
 }

@@ -5,6 +5,7 @@
 #include "llama/v1/gateway_service.grpc.pb.h"
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/relay.h"
+#include "services/gateway/stub_pool.h"
 
 namespace llama {
 
@@ -13,8 +14,9 @@ class GatewayServiceImpl final : public v1::GatewayService::CallbackService {
  public:
   // All must outlive the server. The gate lets calls in only once the monitor has found the
   // backends.
-  GatewayServiceImpl(const Relay::Stubs& stubs, const BackendMonitor& monitor, ServingGate& gate)
-      : stubs_(stubs), monitor_(monitor), gate_(gate) {}
+  GatewayServiceImpl(StubPool<v1::TokenizerService>& tokenizers, StubPool<v1::ModelService>& models,
+                     const BackendMonitor& monitor, ServingGate& gate)
+      : tokenizers_(tokenizers), models_(models), monitor_(monitor), gate_(gate) {}
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
       grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override;
@@ -23,7 +25,8 @@ class GatewayServiceImpl final : public v1::GatewayService::CallbackService {
                                     v1::GetInfoResponse* response) override;
 
  private:
-  const Relay::Stubs stubs_;
+  StubPool<v1::TokenizerService>& tokenizers_;
+  StubPool<v1::ModelService>& models_;
   const BackendMonitor& monitor_;
   ServingGate& gate_;
 };

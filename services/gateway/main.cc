@@ -5,13 +5,13 @@
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/program.h"
-#include "common/rpc/channel.h"
 #include "common/rpc/server.h"
 #include "common/server_flags.h"
 #include "common/status_macros.h"
 #include "common/termination.h"
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/gateway_service.h"
+#include "services/gateway/stub_pool.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:50050", "Address to serve on, HOST:PORT.");
 ABSL_FLAG(std::string, tokenizer, "127.0.0.1:50051",
@@ -24,9 +24,8 @@ namespace {
 absl::Status Run() {
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
   auto& termination = *new Termination();  // Its thread never ends.
-  const auto tokenizer =
-      v1::TokenizerService::NewStub(CreateChannel(absl::GetFlag(FLAGS_tokenizer)));
-  const auto model = v1::ModelService::NewStub(CreateChannel(absl::GetFlag(FLAGS_model)));
+  StubPool<v1::TokenizerService> tokenizers(absl::GetFlag(FLAGS_tokenizer));
+  StubPool<v1::ModelService> models(absl::GetFlag(FLAGS_model));
   ServingGate gate;
   std::unique_ptr<Server> server;
   bool is_ready = false;
@@ -36,17 +35,18 @@ absl::Status Run() {
   std::unique_ptr<BackendMonitor> monitor;
   {
     MutexLock lock(&mutex);
-    monitor = std::make_unique<BackendMonitor>(*tokenizer, *model, gate, [&](bool ready) {
-      MutexLock changed(&mutex);
-      if (server != nullptr) server->SetReady(ready);
-      const std::string state = ready ? "ready: tokenizer and model serve and fit each other"
-                                      : absl::StrCat("not ready: ", gate.Check().message());
-      if (state != said) LogInfo(state);
-      said = state;
-      is_ready = ready;
-    });
+    monitor =
+        std::make_unique<BackendMonitor>(tokenizers.first(), models.first(), gate, [&](bool ready) {
+          MutexLock changed(&mutex);
+          if (server != nullptr) server->SetReady(ready);
+          const std::string state = ready ? "ready: tokenizer and model serve and fit each other"
+                                          : absl::StrCat("not ready: ", gate.Check().message());
+          if (state != said) LogInfo(state);
+          said = state;
+          is_ready = ready;
+        });
   }
-  GatewayServiceImpl service({*tokenizer, *model}, *monitor, gate);
+  GatewayServiceImpl service(tokenizers, models, *monitor, gate);
   ASSIGN_OR_RETURN(std::unique_ptr<Server> started,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout)},

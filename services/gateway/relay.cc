@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "common/rpc/caller.h"
 #include "services/gateway/backend_status.h"
 
 namespace llama {
@@ -36,13 +37,16 @@ std::vector<std::string> StopSequences(const v1::GenerateRequest& request) {
 
 }  // namespace
 
-Relay::Relay(const Stubs& stubs, const v1::GenerateRequest& request,
-             std::shared_ptr<const Backends> backends, absl::Time deadline)
-    : stubs_(stubs),
+Relay::Relay(Stubs stubs, const v1::GenerateRequest& request,
+             std::shared_ptr<const Backends> backends, absl::Time deadline,
+             const std::string& caller)
+    : stubs_(std::move(stubs)),
       request_(request),
       backends_(std::move(backends)),
       deadline_(deadline),
-      matcher_(StopSequences(request), request.stopping().min_tokens()) {}
+      matcher_(StopSequences(request), request.stopping().min_tokens()) {
+  model_context_.AddMetadata(kCallerMetadata, caller);
+}
 
 void Relay::Start(std::shared_ptr<Stream> client) {
   client_ = std::move(client);
@@ -50,7 +54,7 @@ void Relay::Start(std::shared_ptr<Stream> client) {
     if (deadline_ != absl::InfiniteFuture()) context->set_deadline(absl::ToChronoTime(deadline_));
   }
   *encode_request_.mutable_prompt() = request_.prompt();
-  stubs_.tokenizer.async()->Encode(
+  stubs_.tokenizer->async()->Encode(
       &encode_context_, &encode_request_, &encoded_,
       [self = shared_from_this()](const grpc::Status& status) { self->OnEncoded(status); });
 }
@@ -85,8 +89,8 @@ void Relay::StartStreams() {
   streams_started_ = true;
   model_.relay = shared_from_this();
   decode_.relay = shared_from_this();
-  stubs_.model.async()->Generate(&model_context_, &model_request_, &model_);
-  stubs_.tokenizer.async()->DecodeStream(&decode_context_, &decode_);
+  stubs_.model->async()->Generate(&model_context_, &model_request_, &model_);
+  stubs_.tokenizer->async()->DecodeStream(&decode_context_, &decode_);
   // Operations are started from the other call's reactions too: the holds keep gRPC from ending the
   // calls meanwhile. End() lets go of them.
   model_.AddHold();

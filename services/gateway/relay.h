@@ -32,12 +32,13 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   using Stream = ServerStream<v1::GenerateResponse>;
 
   struct Stubs {
-    v1::TokenizerService::Stub& tokenizer;
-    v1::ModelService::Stub& model;
+    std::shared_ptr<v1::TokenizerService::Stub> tokenizer;
+    std::shared_ptr<v1::ModelService::Stub> model;
   };
 
-  Relay(const Stubs& stubs, const v1::GenerateRequest& request,
-        std::shared_ptr<const Backends> backends, absl::Time deadline);
+  // `caller`: on whose behalf, for the model's fair shares.
+  Relay(Stubs stubs, const v1::GenerateRequest& request, std::shared_ptr<const Backends> backends,
+        absl::Time deadline, const std::string& caller);
 
   // Begins to write to `client`, and finishes it once, whatever happens.
   void Start(std::shared_ptr<Stream> client);

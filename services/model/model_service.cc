@@ -7,8 +7,8 @@
 #include <utility>
 #include <variant>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/rpc/caller.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/unary.h"
 #include "common/status_details.h"
@@ -110,16 +110,6 @@ SamplingOptions FromProto(const v1::SamplingOptions& in) {
 
 absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
   return absl::FromChrono(context.deadline());
-}
-
-// Whose call it is: the token's, or else that of all calls from the same address.
-std::string CallerOf(const grpc::CallbackServerContext& context) {
-  const auto token = context.client_metadata().find("authorization");
-  if (token != context.client_metadata().end()) {
-    return absl::StrCat("token:", absl::string_view(token->second.data(), token->second.size()));
-  }
-  const std::string peer = context.peer();  // "ipv4:127.0.0.1:40404", "unix:/socket".
-  return absl::StartsWith(peer, "ip") ? peer.substr(0, peer.rfind(':')) : peer;
 }
 
 absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,

@@ -16,6 +16,7 @@
 #include "llama/v1/gateway_service.grpc.pb.h"
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/gateway_service.h"
+#include "services/gateway/stub_pool.h"
 
 namespace llama {
 
@@ -23,16 +24,16 @@ namespace llama {
 class GatewayUnderTest {
  public:
   GatewayUnderTest(const std::string& tokenizer, const std::string& model)
-      : tokenizer_(v1::TokenizerService::NewStub(CreateChannel(tokenizer))),
-        model_(v1::ModelService::NewStub(CreateChannel(model))),
-        monitor_(*tokenizer_, *model_, gate_,
+      : tokenizers_(tokenizer),
+        models_(model),
+        monitor_(tokenizers_.first(), models_.first(), gate_,
                  [this](bool ready) {
                    MutexLock lock(&mutex_);
                    ++looks_;
                    ready_ = ready;
                    if (server_ != nullptr) server_->SetReady(ready);
                  }),
-        service_({*tokenizer_, *model_}, monitor_, gate_) {
+        service_(tokenizers_, models_, monitor_, gate_) {
     auto server = Server::Start({}, {{"llama.v1.GatewayService", &service_}}, gate_).value();
     stub_ = v1::GatewayService::NewStub(CreateChannel(server->address()));
     MutexLock lock(&mutex_);
@@ -53,6 +54,7 @@ class GatewayUnderTest {
   bool AwaitEmpty() { return gate_.WaitUntilEmpty(absl::Now() + absl::Seconds(20)); }
 
   v1::GatewayService::Stub& stub() { return *stub_; }
+  int64_t model_connections() const { return models_.connections(); }
   Server& server() { return *server_; }
   ServingGate& gate() { return gate_; }
 
@@ -61,8 +63,8 @@ class GatewayUnderTest {
   Mutex mutex_;
   int64_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
-  std::unique_ptr<v1::TokenizerService::Stub> tokenizer_;
-  std::unique_ptr<v1::ModelService::Stub> model_;
+  StubPool<v1::TokenizerService> tokenizers_;
+  StubPool<v1::ModelService> models_;
   std::unique_ptr<Server> server_;  // The monitor tells it; drained before the service goes.
   BackendMonitor monitor_;
   GatewayServiceImpl service_;

@@ -1,4 +1,6 @@
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "common/status_details.h"
 #include "gmock/gmock.h"
@@ -244,6 +246,66 @@ TEST_F(GenerateTest, WhatOnlyTheGatewayKnowsOfIsCheckedBeforeAnyServiceIsAsked) 
   EXPECT_EQ(GetDetail<google::rpc::BadRequest>(reply.status)->field_violations(0).field(),
             "stopping.stop_sequences[0]");
   EXPECT_EQ(tokenizer_.last_encode().prompt().text(), "");
+}
+
+// The model sees the gateway's address only; its fair shares are for the gateway's callers.
+TEST_F(GenerateTest, TheModelLearnsOnWhoseBehalfACallIsAndNoToken) {
+  std::string caller;
+  model_.SetScript([&caller](grpc::ServerContext& context, FakeModel::Writer& writer) {
+    const auto found = context.client_metadata().find("llama-caller");
+    if (found != context.client_metadata().end()) {
+      caller.assign(found->second.data(), found->second.size());
+    }
+    WriteAccepted(writer);
+    WriteFinished(writer, v1::FINISH_REASON_EOS);
+    return grpc::Status::OK;
+  });
+  const auto ask = [&](const std::string& token) {
+    grpc::ClientContext context;
+    if (!token.empty()) context.AddMetadata("authorization", token);
+    const auto reader = gateway_.stub().Generate(&context, TextRequest());
+    for (v1::GenerateResponse message; reader->Read(&message);) {
+    }
+    EXPECT_TRUE(reader->Finish().ok());
+    return caller;
+  };
+  EXPECT_EQ(ask(""), "ipv4:127.0.0.1");
+  const std::string alice = ask("Bearer alice");
+  EXPECT_THAT(alice, testing::StartsWith("token:"));
+  EXPECT_THAT(alice, testing::Not(testing::HasSubstr("alice")));
+  EXPECT_EQ(ask("Bearer alice"), alice);
+  EXPECT_NE(ask("Bearer bob"), alice);
+}
+
+// A server lets 100 streams of a connection in; more calls must neither wait behind them nor keep
+// the gateway from asking how its backends are.
+TEST_F(GenerateTest, MoreCallsThanAConnectionCarriesGetAnother) {
+  Mutex mutex;
+  bool go_on = false;
+  model_.SetScript([&](grpc::ServerContext&, FakeModel::Writer& writer) {
+    MutexLock lock(&mutex, [&] { return go_on; });
+    WriteAccepted(writer);
+    WriteFinished(writer, v1::FINISH_REASON_EOS);
+    return grpc::Status::OK;
+  });
+  // Of the clients, too, each has as many on a connection as that carries.
+  const auto other = v1::GatewayService::NewStub(CreateChannel(gateway_.server().address()));
+  std::vector<std::thread> clients;
+  constexpr int64_t kCalls = 110;
+  for (int64_t i = 0; i < kCalls; ++i) {
+    clients.emplace_back([&, i] {
+      EXPECT_TRUE(Generate(i % 2 == 0 ? *other : gateway_.stub(), TextRequest()).status.ok());
+    });
+  }
+  EXPECT_TRUE(model_.AwaitBegun(kCalls)) << "all at the same time";
+  EXPECT_EQ(gateway_.model_connections(), 2);
+  {
+    MutexLock lock(&mutex);
+    go_on = true;
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_TRUE(gateway_.AwaitEmpty());
+  EXPECT_TRUE(Ask(TextRequest()).status.ok());
 }
 
 }  // namespace
