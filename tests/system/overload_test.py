@@ -20,7 +20,8 @@ def resident_bytes(process):
 
 class OverloadTest(unittest.TestCase):
     def setUp(self):
-        self.services = Services(model_flags=("--max_waiting=64", "--max_running=8", "--context_length=512"))
+        self.services = Services(model_flags=("--max_waiting=64", "--max_running=8", "--context_length=512",
+                                             "--threads=1"))
         self.addCleanup(self.services.__exit__)
         for service in (self.services.tokenizer, self.services.model, self.services.gateway):
             service.wait_until_ready()
@@ -33,9 +34,10 @@ class OverloadTest(unittest.TestCase):
         self.assertGreater(int(load_now["kvCacheBytesCached"]), 0)
 
     def test_a_thousand_clients_get_their_reply_or_are_told_that_the_queue_is_full(self):
-        load(self.services, "--clients=64", "--requests=200", "--distinct=20")
+        load(self.services, "--clients=64", "--requests=100", "--distinct=20", "--reply_tokens=16")
         before = resident_bytes(self.services.model.process)
-        status, report = load(self.services, "--clients=1000", "--requests=1000", "--distinct=20", "--check")
+        status, report = load(self.services, "--clients=1000", "--requests=1000", "--distinct=20", "--check",
+                              "--reply_tokens=16")
         self.assertEqual(status, 0)
         self.assertEqual(report["different"], 0)
         self.assertEqual(set(report["failures"]) - {"QUEUE_FULL"}, set(), report)
@@ -45,7 +47,8 @@ class OverloadTest(unittest.TestCase):
         self.assertLess(resident_bytes(self.services.model.process) - before, 100e6)
 
     def test_cancelled_calls_leave_nothing_behind(self):
-        status, report = load(self.services, "--clients=32", "--requests=500", "--cancel_percent=100")
+        status, report = load(self.services, "--clients=32", "--requests=500", "--cancel_percent=100",
+                              "--reply_tokens=32")
         self.assertEqual(status, 0)
         self.assertGreater(report["cancelled"], 300)
         self.assertEqual(report["failures"], {})
@@ -53,7 +56,7 @@ class OverloadTest(unittest.TestCase):
 
     def test_arrivals_at_random_times_are_answered(self):
         status, report = load(self.services, "--rate=100", "--requests=200", "--clients=64", "--prompt_tokens=10,200",
-                              "--reply_tokens=5,50", "--shared_tokens=9")
+                              "--reply_tokens=5,20", "--shared_tokens=9")
         self.assertEqual(status, 0)
         self.assertEqual(report["replies"], 200)
         self.assertGreater(report["seconds"], 1)

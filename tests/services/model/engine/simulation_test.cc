@@ -391,22 +391,26 @@ TEST(SimulationTest, AChatOfTenTurnsComputesOnlyEachNewTurn) {
   EXPECT_GT(world.core->load().kv_cache_bytes_cached, 0);
 }
 
-TEST(SimulationTest, TheSamePromptAgainComputesItsLastTokenOnly) {
-  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
-  const GenerateRequest request = Request(1, 65, 1);
-  world.Submit(request);
-  world.RunUntilIdle();
-  const int64_t computed = world.model.tokens();
-  const auto again = world.Submit(request);
-  world.RunUntilIdle();
-  EXPECT_EQ(again->finished->cached_prompt_tokens, 64);
-  EXPECT_EQ(world.model.tokens() - computed, 1);
-  GenerateRequest other = request;
-  other.cache_salt = "tenant";
-  const auto others = world.Submit(other);
-  world.RunUntilIdle();
-  EXPECT_EQ(others->finished->cached_prompt_tokens, 0);
-  EXPECT_EQ(others->ids, again->ids);
+TEST(SimulationTest, TheSamePromptAgainComputesItsLastBlockOnly) {
+  for (const size_t length : {1, 15, 16, 17, 63, 64, 65}) {
+    World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
+    const GenerateRequest request = Request(1, length, 1);
+    world.Submit(request);
+    world.RunUntilIdle();
+    const int64_t computed = world.model.tokens();
+    const auto again = world.Submit(request);
+    world.RunUntilIdle();
+    // The last token is computed in any case: its logits are wanted.
+    const auto cached = static_cast<int64_t>(length - 1) / kKvBlockTokens * kKvBlockTokens;
+    EXPECT_EQ(again->finished->cached_prompt_tokens, cached);
+    EXPECT_EQ(world.model.tokens() - computed, static_cast<int64_t>(length) - cached);
+    GenerateRequest other = request;
+    other.cache_salt = "tenant";
+    const auto others = world.Submit(other);
+    world.RunUntilIdle();
+    EXPECT_EQ(others->finished->cached_prompt_tokens, 0);
+    EXPECT_EQ(others->ids, again->ids);
+  }
 }
 
 TEST(SimulationTest, AShortPromptAfterAFloodFromAnotherCallerGoesFirst) {
