@@ -34,8 +34,11 @@ class LoadCall final : public grpc::ClientReadReactor<v1::GenerateResponse> {
   void OnDone(const grpc::Status& status) override {
     result_.status = FromGrpcStatus(status);
     result_.total = absl::Now() - due_;
-    done_(std::move(result_));
+    CallResult result = std::move(result_);
+    const std::function<void(CallResult)> done = std::move(done_);
+    // First: whoever is told may end the program, and the call must not outlive its channel.
     delete this;
+    done(std::move(result));
   }
 
   void Take(const v1::GenerateResponse& response) {
@@ -70,7 +73,7 @@ class LoadCall final : public grpc::ClientReadReactor<v1::GenerateResponse> {
 
   const PlannedRequest planned_;
   const absl::Time due_;
-  const std::function<void(CallResult)> done_;
+  std::function<void(CallResult)> done_;
   grpc::ClientContext context_;
   v1::GenerateResponse response_;
   CallResult result_;
