@@ -10,6 +10,7 @@
 #include "common/sha256.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_folder.h"
 
 namespace llama {
 namespace {
@@ -18,17 +19,12 @@ using testing::HasSubstr;
 
 class FilesTest : public testing::Test {
  protected:
-  FilesTest() { std::filesystem::create_directories(folder_); }
-  ~FilesTest() override { std::filesystem::remove_all(folder_); }
-
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Path(const std::string& name) const { return folder_.Path(name); }
   std::string Write(const std::string& name, const std::string& content) const {
-    std::ofstream(Path(name), std::ios::binary) << content;
-    return Path(name);
+    return folder_.Write(name, content);
   }
 
-  const std::string folder_ =
-      testing::TempDir() + testing::UnitTest::GetInstance()->current_test_info()->name();
+  const TempFolder folder_;
 };
 
 TEST_F(FilesTest, ReadingAndMappingGiveTheSameBytes) {
@@ -66,7 +62,7 @@ TEST_F(FilesTest, WhatIsNotARegularFileIsRefusedByName) {
   ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
   std::filesystem::create_symlink("loop", Path("loop"));
   for (const std::string& path :
-       {Path("missing"), Path("fifo"), Path("loop"), folder_, std::string("/dev/zero")}) {
+       {Path("missing"), Path("fifo"), Path("loop"), folder_.path(), std::string("/dev/zero")}) {
     for (const absl::Status& status :
          {ReadFile(path, 100).status(), MappedFile::Open(path).status()}) {
       EXPECT_FALSE(status.ok());

@@ -13,6 +13,7 @@
 #include "gtest/gtest.h"
 #include "tests/clients/console/console_fixture.h"
 #include "tests/clients/console/screen.h"
+#include "tests/support/temp_folder.h"
 
 // The menu on a pseudo-terminal.
 namespace llama {
@@ -354,7 +355,8 @@ TEST_F(ConsoleTest, PipedInputIsReadLineByLine) {
 }
 
 TEST_F(ConsoleTest, FurtherPromptsFollowTheMenuOfTheirModel) {
-  const std::string path = absl::StrCat(::testing::TempDir(), "lnb_console_prompts");
+  const TempFolder folder;
+  const std::string path = folder.Path("prompts");
   gateway_.SetScript(Say(Hello() + Eos()));
   for (const bool served : {true, false}) {
     std::ofstream(path) << "model\t" << (served ? "tiny" : "other") << "\ncompletion\tOnce upon\n";

@@ -9,6 +9,7 @@
 #include "common/read_file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_folder.h"
 
 namespace llama {
 namespace {
@@ -18,11 +19,9 @@ using testing::HasSubstr;
 class CheckpointTest : public testing::Test {
  protected:
   CheckpointTest() {
-    std::filesystem::create_directories(folder_);
     WriteFile("params.json", params_);
     WriteFile("consolidated.00.pth", file_);
   }
-  ~CheckpointTest() override { std::filesystem::remove_all(folder_); }
 
   static std::string Original(const std::string& name) {
     return ReadFile(absl::StrCat(LLAMA_TEST_DATA, "/stories260K/", name), 1 << 20).value();
@@ -35,8 +34,8 @@ class CheckpointTest : public testing::Test {
   }
   std::string Message(bool verify = true) const { return std::string(Load(verify).message()); }
 
-  const std::string folder_ =
-      testing::TempDir() + testing::UnitTest::GetInstance()->current_test_info()->name();
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
   const std::string params_ = Original("params.json");
   const std::string file_ = Original("consolidated.00.pth");
 };

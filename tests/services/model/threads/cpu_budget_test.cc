@@ -4,21 +4,21 @@
 #include <fstream>
 
 #include "gtest/gtest.h"
+#include "tests/support/temp_folder.h"
 
 namespace llama {
 namespace {
 
 class CpuBudgetTest : public testing::Test {
  protected:
-  CpuBudgetTest() { std::filesystem::remove_all(root_); }
   void Write(const std::string& path, const std::string& content) const {
     const std::filesystem::path file = root_ + path;
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file) << content << "\n";
   }
 
-  const std::string root_ =
-      testing::TempDir() + testing::UnitTest::GetInstance()->current_test_info()->name();
+  const TempFolder temp_;
+  const std::string root_ = temp_.path();
 };
 
 TEST_F(CpuBudgetTest, WithoutACgroupThereIsNoQuota) {
