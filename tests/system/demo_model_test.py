@@ -83,6 +83,10 @@ class DemoModelTest(unittest.TestCase):
         self.assertEqual(console.returncode, 0, console.stderr)
         last = 8 + len(list(further_prompts()))
         self.assertIn(f"choose 0 to {last} ", console.stdout)
+        for system, prompt in MENU + list(further_prompts()):
+            self.assertIn(f"Prompt: {prompt}\n", console.stdout)
+            if system:
+                self.assertIn(f"System Prompt: {system}\n", console.stdout)
 
     def test_emoji_arrive_as_byte_tokens(self):
         events = self.events(chat(MENU[5][1], system=MENU[5][0]), output={"tokens": True})
