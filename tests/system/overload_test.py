@@ -55,7 +55,7 @@ class OverloadTest(unittest.TestCase):
         self.assert_idle()
 
     def test_arrivals_at_random_times_are_answered(self):
-        status, report = load(self.services, "--rate=100", "--requests=200", "--clients=64", "--prompt_tokens=10,200",
+        status, report = load(self.services, "--rate=100", "--requests=200", "--clients=48", "--prompt_tokens=10,200",
                               "--reply_tokens=5,20", "--shared_tokens=9")
         self.assertEqual(status, 0)
         self.assertEqual(report["replies"], 200, report)

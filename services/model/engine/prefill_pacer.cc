@@ -14,6 +14,14 @@ int64_t PrefillPacer::Budget(int64_t decodes) const {
   return std::min(budget_ > 0 ? budget_ : 2 * decodes, most_);
 }
 
+void PrefillPacer::Median::Add(absl::Duration value) {
+  last_[seen_++ % last_.size()] = value;
+  auto sorted = last_;
+  const size_t count = std::min(seen_, sorted.size());
+  std::sort(sorted.begin(), sorted.begin() + static_cast<ptrdiff_t>(count));
+  median_ = sorted[(count - 1) / 2];
+}
+
 void PrefillPacer::Record(absl::Duration duration, int64_t decodes, int64_t prefill_tokens) {
   if (decodes == 0) {
     if (prefill_tokens > 0) prefill_token_ = duration / prefill_tokens;
@@ -22,26 +30,22 @@ void PrefillPacer::Record(absl::Duration duration, int64_t decodes, int64_t pref
   if (prefill_tokens == 0) {
     since_probe_ = 0;
     probed_decodes_ = decodes;
-    decode_steps_[static_cast<size_t>(decode_steps_seen_++) % decode_steps_.size()] = duration;
-    auto last = decode_steps_;
-    const auto end =
-        last.begin() + std::min<int64_t>(decode_steps_seen_, static_cast<int64_t>(last.size()));
-    const auto middle = last.begin() + (end - last.begin() - 1) / 2;
-    std::nth_element(last.begin(), middle, end);
-    decode_step_ = *middle;
+    decode_step_.Add(duration);
     return;
   }
   ++since_probe_;
-  const absl::Duration added = std::max(duration - decode_step_, absl::ZeroDuration());
-  prefill_token_ = added / prefill_tokens;
-  // At most double: a step that was quick by chance must not make the next one far too long.
-  int64_t fitting = 2 * prefill_tokens;
-  if (added > decode_step_ / 2) {
-    fitting = static_cast<int64_t>(static_cast<double>(prefill_tokens) *
-                                   absl::FDivDuration(decode_step_, added));
-  }
+  const absl::Duration added = std::max(duration - decode_step(), absl::ZeroDuration());
+  added_token_.Add(added / prefill_tokens);
+  prefill_token_ = added_token_.value();
   // A step that did not use the budget tells only whether even that was too much.
-  if (prefill_tokens >= budget_ || added > decode_step_) budget_ = std::max<int64_t>(fitting, 1);
+  if (prefill_tokens < budget_ && added <= decode_step()) return;
+  // At most double: steps that were quick by chance must not make the next one far too long.
+  const absl::Duration token = std::max(prefill_token_, decode_step() / (2 * prefill_tokens));
+  budget_ = token > absl::ZeroDuration()
+                ? std::max<int64_t>(absl::ToInt64Nanoseconds(decode_step()) /
+                                        std::max<int64_t>(absl::ToInt64Nanoseconds(token), 1),
+                                    1)
+                : 2 * prefill_tokens;
 }
 
 }  // namespace llama

@@ -2,6 +2,7 @@
 #define LLAMA_SERVICES_MODEL_ENGINE_PREFILL_PACER_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "absl/time/time.h"
@@ -24,7 +25,7 @@ class PrefillPacer {
   void Record(absl::Duration duration, int64_t decodes, int64_t prefill_tokens);
 
   // What a step takes that computes replies only; 0 if not known.
-  absl::Duration decode_step() const { return decode_step_; }
+  absl::Duration decode_step() const { return decode_step_.value(); }
   // How many replies that was for.
   int64_t probed_decodes() const { return probed_decodes_; }
   // What a prompt token adds to a step.
@@ -33,14 +34,25 @@ class PrefillPacer {
  private:
   static constexpr int64_t kProbeInterval = 64;
 
+  // The median of the last three values: one hiccup does not count.
+  class Median {
+   public:
+    void Add(absl::Duration value);
+    absl::Duration value() const { return median_; }
+
+   private:
+    std::array<absl::Duration, 3> last_ = {};
+    size_t seen_ = 0;
+    absl::Duration median_;
+  };
+
   const int64_t most_;
   int64_t budget_ = 0;                    // 0: not known.
   int64_t since_probe_ = kProbeInterval;  // Steps with both.
   int64_t probed_decodes_ = 0;
-  std::array<absl::Duration, 3> decode_steps_ = {};  // The last ones.
-  int64_t decode_steps_seen_ = 0;
-  absl::Duration decode_step_;  // Their median: one hiccup does not count.
-  absl::Duration prefill_token_;
+  Median decode_step_;
+  Median added_token_;            // What a prompt token added to a step with replies.
+  absl::Duration prefill_token_;  // Of the last step with prompts of either kind.
 };
 
 }  // namespace llama
