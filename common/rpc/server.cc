@@ -1,11 +1,14 @@
 #include "common/rpc/server.h"
 
+#include <optional>
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/mutex.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 
@@ -30,30 +33,40 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 9'000);
 }
 
-// A completion queue that nothing is posted to, polled by a thread of its own. The callback API's
-// threads sleep for up to 100 ms after a second without events; this one is always in the poll and
-// notices a new call at once.
-class AlwaysPolling {
+// Keeps the callback API awake. All its events go through one queue, whose threads sleep for 100 ms
+// each time that they have waited for a second in vain; a call that finds all of them asleep waits
+// too. An event every 300 ms sees to it that one of them is always waiting: a health check, within
+// the process.
+class Heartbeat {
  public:
-  explicit AlwaysPolling(grpc::ServerBuilder& builder) : queue_(builder.AddCompletionQueue()) {}
-  ~AlwaysPolling() {
-    queue_->Shutdown();
-    if (!thread_.joinable()) Drain();  // Never started: empty the queue here.
-  }
-  void Start() {
-    thread_ = std::jthread([this] { Drain(); });
+  explicit Heartbeat(grpc::Server& server)
+      : stub_(grpc::health::v1::Health::NewStub(server.InProcessChannel({}))),
+        thread_([this] { Run(); }) {}
+  ~Heartbeat() {
+    {
+      MutexLock lock(&mutex_);
+      stop_ = true;
+    }
+    thread_.join();
   }
 
  private:
-  void Drain() {
-    void* tag = nullptr;
-    bool ok = false;
-    while (queue_->Next(&tag, &ok)) {
+  void Run() {
+    for (bool stop = false; !stop;) {
+      grpc::ClientContext context;
+      context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(1)));
+      grpc::health::v1::HealthCheckResponse response;
+      stub_->Check(&context, {}, &response).IgnoreError();
+      MutexLock lock(&mutex_);
+      stop = mutex_.AwaitUntil([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_; },
+                               absl::Now() + absl::Milliseconds(300));
     }
   }
 
-  const std::unique_ptr<grpc::ServerCompletionQueue> queue_;
-  std::jthread thread_;  // Joined before the queue goes.
+  const std::unique_ptr<grpc::health::v1::Health::Stub> stub_;
+  Mutex mutex_;
+  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
 };
 
 }  // namespace
@@ -72,14 +85,13 @@ class Server::Impl {
     int port = 0;
     builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
     for (grpc::Service* const service : services) builder.RegisterService(service);
-    polling_ = std::make_unique<AlwaysPolling>(builder);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port <= 0) {
       return absl::UnavailableError(
           absl::StrCat("cannot listen on ", listen,
                        ": the port is in use, or the address is not this machine's"));
     }
-    polling_->Start();
+    heartbeat_.emplace(*server_);
     address_ = absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port);
     return absl::OkStatus();
   }
@@ -106,6 +118,7 @@ class Server::Impl {
     }
     gate_.SetDraining();
     const bool all_over = gate_.WaitUntilEmpty(absl::Now() + timeout);
+    heartbeat_.reset();
     // Cancels what is left, health watches included; returns when every call is over.
     server_->Shutdown(absl::ToChronoTime(absl::Now()));
     server_->Wait();
@@ -125,8 +138,8 @@ class Server::Impl {
   std::string address_;
   Mutex mutex_;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;  // The health does not change any more.
-  std::unique_ptr<AlwaysPolling> polling_;         // Outlives the server.
   std::unique_ptr<grpc::Server> server_;
+  std::optional<Heartbeat> heartbeat_;
 };
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
