@@ -34,6 +34,9 @@ ABSL_FLAG(int64_t, max_waiting_prefill_tokens, 262144,
 ABSL_FLAG(int64_t, max_batch_tokens, 512, "Most tokens that one step computes.");
 ABSL_FLAG(std::string, verify, "full",
           "What is checked at loading: full (CRC-32 of everything, finite weights) or structure.");
+ABSL_FLAG(std::string, weights, "mapped",
+          "Where bf16 weights are used: mapped, where they lie in the file, which loads fast and "
+          "shares memory with the page cache; or resident, copied into huge pages.");
 ABSL_FLAG(bool, validate_only, false, "Load and check the model, print a line, and exit.");
 
 namespace llama {
@@ -64,6 +67,12 @@ absl::StatusOr<ServedModelOptions> OptionsFromFlags() {
         absl::StrCat("--verify: expected full or structure, found ", verify));
   }
   options.verify = verify == "full";
+  const std::string weights = absl::GetFlag(FLAGS_weights);
+  if (weights != "mapped" && weights != "resident") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--weights: expected mapped or resident, found ", weights));
+  }
+  options.resident_weights = weights == "resident";
   return options;
 }
 
@@ -100,6 +109,7 @@ absl::Status Serve(const ServedModelOptions& options, const ComputePlan& plan,
   service.SetModel(model.get());
   gate.SetServing();
   server->SetReady(true);
+  LogInfo(DescribeSpeed(model->plan()));
   LogInfo(absl::StrCat("serving ", model->name(), " on ", server->address()));
   const int signal = termination.Wait();
   LogInfo(absl::StrCat("signal ", signal, ": draining"));

@@ -396,7 +396,10 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetComputePlan(grpc::CallbackServerC
     response->set_threads(plan.threads);
     response->set_online_cpus(plan.cpus.online_cpus);
     response->set_affinity_cpus(plan.cpus.affinity_cpus);
+    response->set_affinity_cores(plan.cpus.affinity_cores);
     if (plan.cpus.cgroup_cpus.has_value()) response->set_cgroup_cpus(*plan.cpus.cgroup_cpus);
+    response->set_memory_read_gigabytes_per_second(plan.memory_read_bytes_per_second / 1e9);
+    response->set_decode_tokens_per_second_limit(plan.decode_tokens_per_second_limit());
     response->set_weight_bytes(plan.weight_bytes);
     response->set_kv_cache_bytes(plan.kv_cache_bytes);
     response->set_scratch_bytes(plan.scratch_bytes);

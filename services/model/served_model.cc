@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,7 @@
 #include "common/sha256.h"
 #include "common/status_macros.h"
 #include "services/model/engine/scheduler.h"
+#include "services/model/limits/machine_limits.h"
 
 namespace llama {
 namespace {
@@ -20,6 +22,7 @@ constexpr int64_t kMaxContextLength = 1 << 20;
 constexpr int64_t kMaxThreads = 1024;
 constexpr int64_t kMaxBatchTokens = 1 << 16;
 constexpr int64_t kMinBatchLogits = 64;
+constexpr int kReadPasses = 2;
 constexpr int64_t kMaxTokenizerBytes = int64_t{64} << 20;
 
 absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t least, int64_t most) {
@@ -55,6 +58,7 @@ std::string Sum(const ComputePlan& plan) {
 
 CheckpointOptions LoadOptions(const ServedModelOptions& options, int64_t threads) {
   return {.weights = options.activations,
+          .resident = options.resident_weights,
           .verify = options.verify,
           .threads = static_cast<int>(threads),
           .progress = [](double) {}};
@@ -120,6 +124,17 @@ std::string Describe(const ComputePlan& plan) {
                       " activations; ", Sum(plan));
 }
 
+std::string DescribeSpeed(const ComputePlan& plan) {
+  const std::string quota = plan.cpus.cgroup_cpus.has_value()
+                                ? absl::StrFormat("a cgroup quota of %.2f", *plan.cpus.cgroup_cpus)
+                                : "no cgroup quota";
+  return absl::StrFormat(
+      "%d threads on %d cores (%d CPUs online, %d allowed, %s); memory is read at %.1f GB/s, which "
+      "allows %.1f tokens/s for one reply",
+      plan.threads, plan.cpus.affinity_cores, plan.cpus.online_cpus, plan.cpus.affinity_cpus, quota,
+      plan.memory_read_bytes_per_second / 1e9, plan.decode_tokens_per_second_limit());
+}
+
 absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
     const ServedModelOptions& options, const ComputePlan& plan,
     std::function<void(double)> progress) {
@@ -144,6 +159,13 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
       model->checkpoint_->weight_bytes() -
       static_cast<int64_t>((embeddings.rows - 1) * embeddings.cols * SizeOf(embeddings.type));
   model->team_ = std::make_unique<ThreadTeam>(static_cast<size_t>(plan.threads));
+  // The largest matrix that each step reads stands for the memory.
+  const Matrix& output = model->checkpoint_->weights().output;
+  model->plan_.memory_read_bytes_per_second =
+      MeasureReadSpeed(*plan.kernels, *model->team_,
+                       std::span(static_cast<const std::byte*>(output.data),
+                                 output.rows * output.cols * SizeOf(output.type)),
+                       kReadPasses);
   model->transformer_ = std::make_unique<Transformer>(
       config, model->checkpoint_->weights(), *plan.kernels, *model->team_, plan.transformer);
   ASSIGN_OR_RETURN(model->cache_,

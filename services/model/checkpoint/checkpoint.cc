@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
-#include <new>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -18,6 +17,7 @@
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 #include "services/model/checkpoint/checkpoint_plan.h"
+#include "services/model/checkpoint/large_buffer.h"
 #include "services/model/checkpoint/matrix_copy.h"
 #include "services/model/checkpoint/parallel_for.h"
 #include "services/model/checkpoint/torch_file.h"
@@ -161,8 +161,8 @@ class Progress {
 }  // namespace
 
 struct Checkpoint::Impl {
-  std::vector<MappedFile> files;
-  std::vector<std::unique_ptr<std::byte[]>> copies;
+  std::vector<MappedFile> files;  // None if all matrices are copies.
+  std::unique_ptr<LargeBuffer> copies;
   ModelConfig config;
   ModelWeights weights;
   std::vector<TensorInfo> tensors;
@@ -180,7 +180,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
   }
   int64_t copied = 0;
   for (const PlannedMatrix& matrix : open.plan.matrices) {
-    copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights));
+    copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights, options.resident));
   }
   if (static_cast<uint64_t>(copied) / kMaxCopiesPerFileByte > static_cast<uint64_t>(total)) {
     return absl::InvalidArgumentError(absl::StrCat(folder, ": expected tensors of at most ",
@@ -199,14 +199,18 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
   auto impl = std::make_unique<Impl>();
   const std::vector<PlannedMatrix>& planned = open.plan.matrices;
   std::vector<Matrix> matrices(planned.size());
-  impl->copies.resize(planned.size());
-  for (size_t i = 0; i < planned.size(); ++i) {
-    const size_t bytes = CopiedBytes(planned[i], options.weights);
-    if (bytes == 0) continue;
-    impl->copies[i].reset(new (std::nothrow) std::byte[bytes]);
-    if (impl->copies[i] == nullptr) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          folder, ": no memory for the ", bytes, " bytes of tensor \"", planned[i].name, "\""));
+  std::vector<size_t> offsets;  // Of each copy; at the next one's if there is none.
+  size_t copies_end = 0;
+  for (const PlannedMatrix& matrix : planned) {
+    offsets.push_back(copies_end);
+    // Each begins at a cache line.
+    copies_end += (CopiedBytes(matrix, options.weights, options.resident) + 63) / 64 * 64;
+  }
+  if (copies_end > 0) {
+    impl->copies = LargeBuffer::Create(copies_end);
+    if (impl->copies == nullptr) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(folder, ": no memory for ", copies_end, " bytes of weights"));
     }
   }
   std::atomic<size_t> not_finite = planned.size();
@@ -216,10 +220,11 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
                    .data = planned[i].parts[0]->data,
                    .rows = static_cast<size_t>(planned[i].rows),
                    .cols = static_cast<size_t>(planned[i].cols)};
-    const size_t bytes = CopiedBytes(planned[i], options.weights);
+    const size_t bytes = CopiedBytes(planned[i], options.weights, options.resident);
     if (bytes == 0) return;
-    matrices[i].data = impl->copies[i].get();
-    if (!CopyMatrix(planned[i], target, impl->copies[i].get())) not_finite = i;
+    std::byte* const copy = impl->copies->data() + offsets[i];
+    matrices[i].data = copy;
+    if (!CopyMatrix(planned[i], target, copy)) not_finite = i;
     progress.Add(static_cast<int64_t>(bytes));
   });
   if (not_finite < planned.size()) {
@@ -236,7 +241,9 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
     impl->parameter_count += count;
     impl->weight_bytes += count * static_cast<int64_t>(SizeOf(matrix.type));
   }
-  for (TorchFile& file : open.files) impl->files.push_back(std::move(file.file));
+  if (!options.resident) {
+    for (TorchFile& file : open.files) impl->files.push_back(std::move(file.file));
+  }
   return std::unique_ptr<Checkpoint>(new Checkpoint(std::move(impl)));
 }
 

@@ -37,6 +37,9 @@ struct CheckpointOptions {
   // Of the matrices that the transformer gets. kBf16: f16 and f32 weights are rounded to bf16 when
   // loading. kF32: bf16 stays bf16 (exact), f16 and f32 become f32.
   DataType weights = DataType::kBf16;
+  // Whether all matrices are copied into memory of their own, in huge pages, instead of being used
+  // where the files are mapped.
+  bool resident = false;
   // Whether the CRC-32 of every entry is verified and non-finite weights are looked for (which
   // reads all of the file), or the structure only.
   bool verify = true;
@@ -48,8 +51,8 @@ struct CheckpointOptions {
 
 // A Llama checkpoint folder as Meta ships it: params.json, consolidated.00.pth (and .01 …, the
 // parts of a tensor-parallel model, which are read as one). The files are hostile until verified:
-// see the folder's README. Owns the weights: bf16 of a single file lies where it is mapped,
-// everything else in memory of its own. Immutable: thread-safe.
+// see the folder's README. Owns the weights: bf16 of a single file lies where it is mapped, if that
+// is wanted, everything else in memory of its own. Immutable: thread-safe.
 class Checkpoint {
  public:
   // Errors name the file and the tensor, key or field, with what was expected and what was found:

@@ -36,9 +36,9 @@ DataType TargetType(const PlannedMatrix& matrix, DataType weights) {
                                                                         : DataType::kF32;
 }
 
-size_t CopiedBytes(const PlannedMatrix& matrix, DataType weights) {
+size_t CopiedBytes(const PlannedMatrix& matrix, DataType weights, bool resident) {
   const DataType target = TargetType(matrix, weights);
-  if (IsInPlace(matrix, target)) return 0;
+  if (!resident && IsInPlace(matrix, target)) return 0;
   return static_cast<size_t>(matrix.rows * matrix.cols) * SizeOf(target);
 }
 
@@ -57,6 +57,10 @@ bool CopyMatrix(const PlannedMatrix& matrix, DataType target, std::byte* out) {
     const size_t element = SizeOf(part->info.type);
     for (size_t r = 0; r < part_rows; ++r) {
       std::byte* const row = out + ((row_begin + r) * cols + col_begin) * width;
+      if (part->info.type == target && col_stride == 1) {
+        std::memcpy(row, part->data + r * row_stride * element, part_cols * width);
+        continue;
+      }
       for (size_t c = 0; c < part_cols; ++c) {
         const float value =
             ReadElement(part->data + (r * row_stride + c * col_stride) * element, part->info.type);

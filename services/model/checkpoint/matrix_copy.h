@@ -12,11 +12,12 @@ namespace llama {
 DataType TargetType(const PlannedMatrix& matrix, DataType weights);
 
 // Bytes of memory that the matrix needs beside the mapped files; 0 if it is used in place.
-size_t CopiedBytes(const PlannedMatrix& matrix, DataType weights);
+// `resident`: it is not.
+size_t CopiedBytes(const PlannedMatrix& matrix, DataType weights, bool resident);
 
 // Joins and converts the parts of a matrix into `out`, row-major and in the target type, of
-// CopiedBytes(). False if a weight is not finite in the target type bf16: NaN, infinite, or f32
-// beyond its range.
+// CopiedBytes(). False if a weight that was converted is not finite in the target type bf16: NaN,
+// infinite, or f32 beyond its range.
 bool CopyMatrix(const PlannedMatrix& matrix, DataType target, std::byte* out);
 
 }  // namespace llama

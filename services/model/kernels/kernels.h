@@ -2,12 +2,16 @@
 #define LLAMA_SERVICES_MODEL_KERNELS_KERNELS_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 
 #include "absl/strings/string_view.h"
 #include "services/model/tensor/tensor.h"
 
 namespace llama {
+
+// Tokens whose keys lie together, for scores_bf16 and scores_f32 below.
+inline constexpr size_t kKeyTokens = 16;
 
 // The hot loops for one instruction set. They may run on any thread, need no alignment beyond the
 // elements' own, and allocate nothing. The order of every sum depends on its length and on the
@@ -17,7 +21,7 @@ struct Kernels {
   const char* name;  // "scalar", "avx2", "avx512_bf16"
 
   // y[c, r] = Σ_k w[r, k] x[c, k], for rows r < rows and columns c < n. w: [rows, cols]; x: [n,
-  // cols]; y: n rows that lie y_stride apart.
+  // cols]; y: n rows that lie y_stride apart. REQUIRES: cols >= 1.
   void (*mat_mul_bf16)(const Bf16* w, size_t rows, size_t cols, const Bf16* x, size_t n, float* y,
                        size_t y_stride);
   // The same with float32 activations.
@@ -26,12 +30,46 @@ struct Kernels {
   void (*mat_mul_f32)(const float* w, size_t rows, size_t cols, const float* x, size_t n, float* y,
                       size_t y_stride);
 
-  // out[q, d] += Σ_t weights[q, t] values[t, d], in the order of t, for queries q < n. values:
-  // [count, dim]; weights: n rows that lie weights_stride apart; out: [n, dim].
-  void (*weighted_sum_bf16)(const Bf16* values, size_t count, size_t dim, const float* weights,
+  // Attention over a block of kKeyTokens tokens of the KV cache: scores[q, t] = Σ_d keys[d, t]
+  // queries[q, d], in the order of d, for queries q < n. Keys lie transposed, so that the tokens
+  // fill the lanes: bf16 in pairs, [dim / 2, kKeyTokens, 2]; float32 [dim, kKeyTokens]. queries:
+  // [n, dim]; scores: n rows of kKeyTokens that lie scores_stride apart. REQUIRES: dim even.
+  void (*scores_bf16)(const Bf16* keys, size_t dim, const Bf16* queries, size_t n, float* scores,
+                      size_t scores_stride);
+  void (*scores_f32)(const float* keys, size_t dim, const float* queries, size_t n, float* scores,
+                     size_t scores_stride);
+  // The numerators of the softmax of scale * scores; returns the denominator, the sum before they
+  // are rounded. `out` may be `scores`. REQUIRES: count >= 1.
+  float (*softmax_bf16)(const float* scores, size_t count, float scale, Bf16* out);
+  float (*softmax_f32)(const float* scores, size_t count, float scale, float* out);
+  // out[q, d] += Σ_t weights[q, t] values[t, d], in the order of t, pairs of t together or one by
+  // one, for queries q < n. values: [count, dim]; weights: n rows that lie weights_stride apart;
+  // out: [n, dim].
+  void (*weighted_sum_bf16)(const Bf16* values, size_t count, size_t dim, const Bf16* weights,
                             size_t weights_stride, size_t n, float* out);
   void (*weighted_sum_f32)(const float* values, size_t count, size_t dim, const float* weights,
                            size_t weights_stride, size_t n, float* out);
+
+  // out = silu(gate) * up, with silu(x) = x / (1 + e^-x).
+  void (*silu_mul_bf16)(const float* gate, const float* up, size_t count, Bf16* out);
+  void (*silu_mul_f32)(const float* gate, const float* up, size_t count, float* out);
+  // Root mean square normalisation (arXiv:1910.07467): out = x / √(mean of x² + epsilon) * weight.
+  void (*rms_norm_bf16)(const float* x, const Bf16* weight, size_t count, double epsilon,
+                        Bf16* out);
+  void (*rms_norm_bf16_f32)(const float* x, const Bf16* weight, size_t count, double epsilon,
+                            float* out);
+  void (*rms_norm_f32)(const float* x, const float* weight, size_t count, double epsilon,
+                       float* out);
+  // To the nearest, ties to even.
+  void (*round_bf16)(const float* values, size_t count, Bf16* out);
+
+  // What the speed of the above is compared with. Multiply-adds on registers, `rounds` times as
+  // many as sums fit them; returns how many that were.
+  uint64_t (*multiply_adds_bf16)(size_t rounds);
+  uint64_t (*multiply_adds_f32)(size_t rounds);
+  // Reads [rows, cols] bf16 elements, four rows side by side, and returns some sum of them.
+  // REQUIRES: rows a multiple of 4, cols one of 32.
+  float (*read_rows_bf16)(const void* data, size_t rows, size_t cols);
 };
 
 // What this processor can run: scalar, the reference, first; the fastest last.

@@ -1,6 +1,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "services/model/kernels/kernels_isa.h"
@@ -13,13 +15,33 @@ namespace {
 using Vector = __m256;
 constexpr size_t kLanes = 8;
 constexpr size_t kTileRows = 4;
-constexpr size_t kTileCols = 2;
+constexpr size_t kTileCols = 3;
+constexpr size_t kSumQueries = 3;
+constexpr size_t kSumVectors = 3;
+constexpr size_t kScoreQueries = 4;
 
 LLAMA_TARGET inline Vector Zero() { return _mm256_setzero_ps(); }
 LLAMA_TARGET inline Vector Fma(Vector a, Vector b, Vector sum) {
   return _mm256_fmadd_ps(a, b, sum);
 }
+LLAMA_TARGET inline Vector Add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
+LLAMA_TARGET inline Vector Sub(Vector a, Vector b) { return _mm256_sub_ps(a, b); }
+LLAMA_TARGET inline Vector Mul(Vector a, Vector b) { return _mm256_mul_ps(a, b); }
+LLAMA_TARGET inline Vector Div(Vector a, Vector b) { return _mm256_div_ps(a, b); }
+LLAMA_TARGET inline Vector Min(Vector a, Vector b) { return _mm256_min_ps(a, b); }
+LLAMA_TARGET inline Vector Max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
 LLAMA_TARGET inline Vector Broadcast(float value) { return _mm256_set1_ps(value); }
+LLAMA_TARGET inline Vector Broadcast(Bf16 value) { return _mm256_set1_ps(ToFloat(value)); }
+LLAMA_TARGET inline Vector RoundToInt(Vector v) {
+  return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+LLAMA_TARGET inline Vector Scale2(Vector v, Vector n) {
+  const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return Mul(v, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
+}
+LLAMA_TARGET inline Vector ZeroBelow(float limit, Vector x, Vector v) {
+  return _mm256_and_ps(_mm256_cmp_ps(x, Broadcast(limit), _CMP_NLT_UQ), v);
+}
 LLAMA_TARGET inline Vector Load(const float* p) { return _mm256_loadu_ps(p); }
 LLAMA_TARGET inline Vector Load(const Bf16* p) {
   const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -33,15 +55,46 @@ LLAMA_TARGET inline Vector LoadFirst(const T* p, size_t n) {
   return Load(padded);
 }
 LLAMA_TARGET inline void Store(float* p, Vector v) { _mm256_storeu_ps(p, v); }
-LLAMA_TARGET inline void StoreFirst(float* p, size_t n, Vector v) {
-  float lanes[kLanes];
+// Rounds to the nearest, ties to even. A NaN stays one.
+LLAMA_TARGET inline void Store(Bf16* p, Vector v) {
+  const __m256i bits = _mm256_castps_si256(v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
+  const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  const __m256i upper = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(upper, upper), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+}
+template <typename T>
+LLAMA_TARGET inline void StoreFirst(T* p, size_t n, Vector v) {
+  T lanes[kLanes];
   Store(lanes, v);
-  std::memcpy(p, lanes, n * sizeof(float));
+  std::memcpy(p, lanes, n * sizeof(T));
+}
+
+// Neighbours are added to one another, then pairs, then the halves of each vector.
+template <size_t R>
+LLAMA_TARGET inline void StoreSums(const Vector* sums, float* y, bool add) {
+  static_assert(R <= 4);
+  const Vector a = _mm256_hadd_ps(sums[0], sums[R > 1 ? 1 : 0]);
+  const Vector b = R > 2 ? _mm256_hadd_ps(sums[R > 2 ? 2 : 0], sums[R > 3 ? 3 : 0]) : a;
+  const Vector quarters = _mm256_hadd_ps(a, b);
+  const __m128 all =
+      _mm_add_ps(_mm256_castps256_ps128(quarters), _mm256_extractf128_ps(quarters, 1));
+  float result[4];
+  _mm_storeu_ps(result, all);
+  for (size_t r = 0; r < R; ++r) y[r] = add ? result[r] + y[r] : result[r];
 }
 LLAMA_TARGET inline float Sum(Vector v) {
-  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+  float sum;
+  StoreSums<1>(&v, &sum, false);
+  return sum;
+}
+LLAMA_TARGET inline float Most(Vector v) {
+  float lanes[kLanes];
+  Store(lanes, v);
+  return *std::max_element(lanes, lanes + kLanes);
 }
 
 template <typename Weight, typename Activation>
@@ -49,6 +102,7 @@ struct Dot {
   using W = Weight;
   using X = Activation;
   using WVector = Vector;
+  using XVector = Vector;
   static constexpr size_t kStep = kLanes;
   LLAMA_TARGET static Vector LoadW(const W* p) { return Load(p); }
   LLAMA_TARGET static Vector LoadX(const X* p) { return Load(p); }
@@ -57,7 +111,55 @@ struct Dot {
   LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return Fma(w, x, sum); }
 };
 
+// Pairs of bf16, as vectors of the first and of the second elements.
+LLAMA_TARGET inline Vector FirstOfPairs(__m256i pairs) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+}
+LLAMA_TARGET inline Vector SecondOfPairs(__m256i pairs) {
+  return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
+}
+
+struct KeysBf16 {
+  using T = Bf16;
+  static constexpr size_t kPer = 2;
+  static constexpr size_t kVectors = 2;
+  struct Keys {
+    __m256i pairs[kVectors];
+  };
+  LLAMA_TARGET static Keys LoadKeys(const Bf16* p) {
+    const auto* const at = reinterpret_cast<const __m256i*>(p);
+    return {{_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)}};
+  }
+  LLAMA_TARGET static __m256i LoadQuery(const Bf16* p) {
+    int32_t pair;
+    std::memcpy(&pair, p, sizeof pair);
+    return _mm256_set1_epi32(pair);
+  }
+  LLAMA_TARGET static Vector Step(const Keys& keys, size_t i, __m256i query, Vector sum) {
+    sum = Fma(FirstOfPairs(keys.pairs[i]), FirstOfPairs(query), sum);
+    return Fma(SecondOfPairs(keys.pairs[i]), SecondOfPairs(query), sum);
+  }
+};
+
+struct KeysF32 {
+  using T = float;
+  static constexpr size_t kPer = 1;
+  static constexpr size_t kVectors = 2;
+  struct Keys {
+    Vector tokens[kVectors];
+  };
+  LLAMA_TARGET static Keys LoadKeys(const float* p) { return {{Load(p), Load(p + kLanes)}}; }
+  LLAMA_TARGET static Vector LoadQuery(const float* p) { return Broadcast(*p); }
+  LLAMA_TARGET static Vector Step(const Keys& keys, size_t i, Vector query, Vector sum) {
+    return Fma(keys.tokens[i], query, sum);
+  }
+};
+
+#include "services/model/kernels/elementwise.h"
+#include "services/model/kernels/limits.h"
+#include "services/model/kernels/scores.h"
 #include "services/model/kernels/tiles.h"
+#include "services/model/kernels/weighted_sum.h"
 
 }  // namespace
 
@@ -65,8 +167,21 @@ const Kernels kAvx2Kernels = {.name = "avx2",
                               .mat_mul_bf16 = MatMul<Dot<Bf16, Bf16>>,
                               .mat_mul_bf16_f32 = MatMul<Dot<Bf16, float>>,
                               .mat_mul_f32 = MatMul<Dot<float, float>>,
+                              .scores_bf16 = Scores<KeysBf16>,
+                              .scores_f32 = Scores<KeysF32>,
+                              .softmax_bf16 = Softmax<Bf16>,
+                              .softmax_f32 = Softmax<float>,
                               .weighted_sum_bf16 = WeightedSum<Bf16>,
-                              .weighted_sum_f32 = WeightedSum<float>};
+                              .weighted_sum_f32 = WeightedSum<float>,
+                              .silu_mul_bf16 = SiluMul<Bf16>,
+                              .silu_mul_f32 = SiluMul<float>,
+                              .rms_norm_bf16 = RmsNorm<Bf16, Bf16>,
+                              .rms_norm_bf16_f32 = RmsNorm<Bf16, float>,
+                              .rms_norm_f32 = RmsNorm<float, float>,
+                              .round_bf16 = Round,
+                              .multiply_adds_bf16 = MultiplyAdds<Dot<Bf16, Bf16>, 12>,
+                              .multiply_adds_f32 = MultiplyAdds<Dot<float, float>, 12>,
+                              .read_rows_bf16 = ReadRows<Dot<Bf16, Bf16>>};
 
 }  // namespace llama
 #endif  // __x86_64__

@@ -1,88 +1,154 @@
 // No include guard and no includes: a part of each kernels_*.cc, which defines first
 //   LLAMA_TARGET   the attribute of its instruction set, without which nothing here may be
-//   compiled; Vector, kLanes, Zero(), Fma(a, b, sum), Load(p), LoadFirst(p, n), Store(p, v),
-//   Broadcast(f), Sum(v)         float32 lanes; Load() widens what it reads; kTileRows, kTileCols
-//   the tile whose sums fit the registers.
+//   compiled; Vector, Zero(); kTileRows, kTileCols: the tile whose sums fit the registers;
+//   StoreSums<R>(sums, y, add)   y[r] (+)= the sum of the lanes of sums[r], in one fixed order.
 // An Op says what one step of a dot product is: W, X, kStep elements at a time, LoadW(p), LoadX(p),
 // the first n only (zeros behind) with LoadWFirst(p, n), LoadXFirst(p, n), and Step(w, x, sum).
 
-// R rows against C columns: each output has one accumulator, whose lanes take the elements in order
-// and are summed at the end, so that an output is the same in every tile.
-template <typename Op, size_t R, size_t C>
-LLAMA_TARGET inline void Tile(const typename Op::W* w, size_t cols, const typename Op::X* x,
-                              float* y, size_t y_stride) {
-  Vector sums[R][C];
+// Rows are cut into blocks of at most this many bytes: 6 rows and 4 columns of them fit the
+// first-level cache. A block has one accumulator per output, whose lanes take the elements in order
+// and are then summed; the sums of the blocks are added in order. So the order of an output's sum
+// depends on the row's length alone.
+inline constexpr size_t kBlockBytes = 4096;
+// Columns that are computed together, so that their blocks stay in the second-level cache while all
+// rows pass by.
+inline constexpr size_t kColumnBytes = size_t{512} << 10;
+
+// A product of blocks: `count` elements of rows and columns that lie `stride` apart.
+template <typename Op>
+struct BlockProduct {
+  const typename Op::W* w;
+  const typename Op::X* x;
+  size_t count;
+  size_t stride;
+  float* y;
+  size_t y_stride;
+  bool add;                     // To what y has; else y is overwritten.
+  const typename Op::W* ahead;  // The rows that will be read next, `stride` apart; or null.
+};
+
+// R rows against C columns, while P rows from `ahead` are prefetched.
+template <typename Op, size_t R, size_t C, size_t P>
+LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
+  const typename Op::W* const w = product.w;
+  const typename Op::X* const x = product.x;
+  const typename Op::W* const ahead = product.ahead;
+  const size_t stride = product.stride;
+  const size_t count = product.count;
+  float* const y = product.y;
+  const size_t y_stride = product.y_stride;
+  const bool add = product.add;
+  Vector sums[C][R];
 #pragma GCC unroll 8
-  for (size_t r = 0; r < R; ++r) {
+  for (size_t c = 0; c < C; ++c) {
 #pragma GCC unroll 8
-    for (size_t c = 0; c < C; ++c) sums[r][c] = Zero();
+    for (size_t r = 0; r < R; ++r) sums[c][r] = Zero();
   }
   size_t k = 0;
-  for (; k + Op::kStep <= cols; k += Op::kStep) {
-    typename Op::WVector rows[R];
+  for (; k + Op::kStep <= count; k += Op::kStep) {
 #pragma GCC unroll 8
-    for (size_t r = 0; r < R; ++r) rows[r] = Op::LoadW(w + r * cols + k);
+    for (size_t p = 0; p < P; ++p) __builtin_prefetch(ahead + p * stride + k, 0, 2);
+    // The smaller side is held in registers, the other passes by.
+    if constexpr (R < C) {
+      typename Op::WVector rows[R];
 #pragma GCC unroll 8
-    for (size_t c = 0; c < C; ++c) {
-      const auto column = Op::LoadX(x + c * cols + k);
+      for (size_t r = 0; r < R; ++r) rows[r] = Op::LoadW(w + r * stride + k);
 #pragma GCC unroll 8
-      for (size_t r = 0; r < R; ++r) sums[r][c] = Op::Step(rows[r], column, sums[r][c]);
-    }
-  }
-  if (k < cols) {
-    for (size_t c = 0; c < C; ++c) {
-      const auto column = Op::LoadXFirst(x + c * cols + k, cols - k);
+      for (size_t c = 0; c < C; ++c) {
+        const auto column = Op::LoadX(x + c * stride + k);
+#pragma GCC unroll 8
+        for (size_t r = 0; r < R; ++r) sums[c][r] = Op::Step(rows[r], column, sums[c][r]);
+      }
+    } else {
+      typename Op::XVector columns[C];
+#pragma GCC unroll 8
+      for (size_t c = 0; c < C; ++c) columns[c] = Op::LoadX(x + c * stride + k);
+#pragma GCC unroll 8
       for (size_t r = 0; r < R; ++r) {
-        sums[r][c] = Op::Step(Op::LoadWFirst(w + r * cols + k, cols - k), column, sums[r][c]);
+        const auto row = Op::LoadW(w + r * stride + k);
+#pragma GCC unroll 8
+        for (size_t c = 0; c < C; ++c) sums[c][r] = Op::Step(row, columns[c], sums[c][r]);
       }
     }
   }
+  if (k < count) {
+    typename Op::XVector columns[C];
 #pragma GCC unroll 8
-  for (size_t r = 0; r < R; ++r) {
+    for (size_t c = 0; c < C; ++c) columns[c] = Op::LoadXFirst(x + c * stride + k, count - k);
 #pragma GCC unroll 8
-    for (size_t c = 0; c < C; ++c) y[c * y_stride + r] = Sum(sums[r][c]);
+    for (size_t r = 0; r < R; ++r) {
+      const auto row = Op::LoadWFirst(w + r * stride + k, count - k);
+#pragma GCC unroll 8
+      for (size_t c = 0; c < C; ++c) sums[c][r] = Op::Step(row, columns[c], sums[c][r]);
+    }
   }
+#pragma GCC unroll 8
+  for (size_t c = 0; c < C; ++c) StoreSums<R>(sums[c], y + c * y_stride, add);
 }
 
-// R rows against all columns, which come from the cache while the rows stay in it.
-template <typename Op, size_t R>
-LLAMA_TARGET inline void RowTiles(const typename Op::W* w, size_t cols, const typename Op::X* x,
-                                  size_t n, float* y, size_t y_stride) {
-  size_t c = 0;
-  for (; c + kTileCols <= n; c += kTileCols) {
-    Tile<Op, R, kTileCols>(w, cols, x + c * cols, y + c * y_stride, y_stride);
+// Tile<Op, R, cols, ahead>, for cols <= C.
+template <typename Op, size_t R, size_t C>
+LLAMA_TARGET void TileOf(size_t cols, size_t ahead, const BlockProduct<Op>& product) {
+  if constexpr (C > 1) {
+    if (cols < C) return TileOf<Op, R, C - 1>(cols, ahead, product);
   }
-  for (; c < n; ++c) Tile<Op, R, 1>(w, cols, x + c * cols, y + c * y_stride, y_stride);
+  // Prefetches pay where memory is waited for, which is where the tiles are whole.
+  if constexpr (R == kTileRows && Op::kStep * sizeof(typename Op::W) >= 64) {
+    if (ahead == 1) return Tile<Op, R, C, 1>(product);
+    if (ahead == 2) return Tile<Op, R, C, 2>(product);
+    if (ahead == R / 2) return Tile<Op, R, C, R / 2>(product);
+    if (ahead == R) return Tile<Op, R, C, R>(product);
+  }
+  Tile<Op, R, C, 0>(product);
+}
+
+// `rows` rows, at most R, against n columns: the rows' block stays in the first-level cache. The
+// rows from `ahead` are prefetched meanwhile, some with each tile.
+template <typename Op, size_t R>
+LLAMA_TARGET void Panel(size_t rows, size_t n, BlockProduct<Op> product) {
+  if constexpr (R > 1) {
+    if (rows < R) return Panel<Op, R - 1>(rows, n, product);
+  }
+  const BlockProduct<Op> whole = product;
+  const size_t tiles = (n + kTileCols - 1) / kTileCols;
+  const size_t rows_ahead = whole.ahead == nullptr ? 0 : R;
+  for (size_t t = 0; t < tiles; ++t) {
+    const size_t begin = n * t / tiles;
+    const size_t ahead = rows_ahead * t / tiles;
+    product.x = whole.x + begin * whole.stride;
+    product.y = whole.y + begin * whole.y_stride;
+    product.ahead = whole.ahead + ahead * whole.stride;
+    TileOf<Op, R, kTileCols>(n * (t + 1) / tiles - begin, rows_ahead * (t + 1) / tiles - ahead,
+                             product);
+  }
 }
 
 template <typename Op>
 LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, const typename Op::X* x,
                          size_t n, float* y, size_t y_stride) {
-  size_t r = 0;
-  for (; r + kTileRows <= rows; r += kTileRows) {
-    RowTiles<Op, kTileRows>(w + r * cols, cols, x, n, y + r, y_stride);
-  }
-  for (; r < rows; ++r) RowTiles<Op, 1>(w + r * cols, cols, x, n, y + r, y_stride);
-}
-
-template <typename V>
-LLAMA_TARGET void WeightedSum(const V* values, size_t count, size_t dim, const float* weights,
-                              size_t weights_stride, size_t n, float* out) {
-  for (size_t q = 0; q < n; ++q) {
-    size_t d = 0;
-    for (; d + kLanes <= dim; d += kLanes) {
-      Vector sum = Load(out + q * dim + d);
-      for (size_t t = 0; t < count; ++t) {
-        sum = Fma(Broadcast(weights[q * weights_stride + t]), Load(values + t * dim + d), sum);
+  constexpr size_t kElement = std::max(sizeof(typename Op::W), sizeof(typename Op::X));
+  const size_t blocks = (cols * kElement + kBlockBytes - 1) / kBlockBytes;
+  const size_t block = (cols + blocks * Op::kStep - 1) / (blocks * Op::kStep) * Op::kStep;
+  const size_t groups = (n * block * sizeof(typename Op::X) + kColumnBytes - 1) / kColumnBytes;
+  for (size_t g = 0; g < groups; ++g) {
+    const size_t begin = n * g / groups;
+    const size_t columns = n * (g + 1) / groups - begin;
+    for (size_t k = 0; k < cols; k += block) {
+      for (size_t r = 0; r < rows; r += kTileRows) {
+        // The next rows, or the first ones of the next block.
+        const typename Op::W* const ahead = r + kTileRows < rows ? w + (r + kTileRows) * cols + k
+                                            : k + block < cols   ? w + k + block
+                                                                 : nullptr;
+        Panel<Op, kTileRows>(rows - r, columns,
+                             {.w = w + r * cols + k,
+                              .x = x + begin * cols + k,
+                              .count = std::min(block, cols - k),
+                              .stride = cols,
+                              .y = y + begin * y_stride + r,
+                              .y_stride = y_stride,
+                              .add = k > 0,
+                              .ahead = ahead});
       }
-      Store(out + q * dim + d, sum);
     }
-    if (d == dim) continue;
-    Vector sum = LoadFirst(out + q * dim + d, dim - d);
-    for (size_t t = 0; t < count; ++t) {
-      sum = Fma(Broadcast(weights[q * weights_stride + t]),
-                LoadFirst(values + t * dim + d, dim - d), sum);
-    }
-    StoreFirst(out + q * dim + d, dim - d, sum);
   }
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <set>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -77,17 +78,34 @@ std::optional<double> CgroupCpus(const std::string& root) {
   return least;
 }
 
-int64_t AffinityCpus(int64_t online) {
+// The CPUs that this thread may run on; 0 to online - 1 if the system does not say.
+std::vector<int64_t> AffinityCpus(int64_t online) {
+  std::vector<int64_t> cpus;
   // The set must be as large as the kernel's, which the first guess may not be.
-  for (int cpus = 1024; cpus <= 1 << 16; cpus *= 2) {
-    cpu_set_t* const set = CPU_ALLOC(static_cast<size_t>(cpus));
-    const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(cpus));
+  for (int size = 1024; size <= 1 << 16; size *= 2) {
+    cpu_set_t* const set = CPU_ALLOC(static_cast<size_t>(size));
+    const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(size));
     const bool known = sched_getaffinity(0, bytes, set) == 0;
-    const int64_t count = known ? CPU_COUNT_S(bytes, set) : 0;
+    for (int cpu = 0; known && cpu < size; ++cpu) {
+      if (CPU_ISSET_S(static_cast<size_t>(cpu), bytes, set)) cpus.push_back(cpu);
+    }
     CPU_FREE(set);
-    if (known) return count;
+    if (known) return cpus;
   }
-  return online;
+  for (int64_t cpu = 0; cpu < online; ++cpu) cpus.push_back(cpu);
+  return cpus;
+}
+
+// How many cores those CPUs are. Hardware threads of one core share what computes; a CPU of which
+// the system does not say counts as a core.
+int64_t CountCores(const std::string& root, const std::vector<int64_t>& cpus) {
+  std::set<std::string> cores;
+  for (const int64_t cpu : cpus) {
+    const std::string siblings = ReadLine(
+        absl::StrCat(root, "/sys/devices/system/cpu/cpu", cpu, "/topology/thread_siblings_list"));
+    cores.insert(siblings.empty() ? absl::StrCat("cpu ", cpu) : siblings);
+  }
+  return static_cast<int64_t>(cores.size());
 }
 
 }  // namespace
@@ -95,11 +113,13 @@ int64_t AffinityCpus(int64_t online) {
 CpuBudget MeasureCpuBudget(const std::string& root) {
   CpuBudget budget;
   budget.online_cpus = std::max<int64_t>(sysconf(_SC_NPROCESSORS_ONLN), 1);
-  budget.affinity_cpus = AffinityCpus(budget.online_cpus);
+  const std::vector<int64_t> cpus = AffinityCpus(budget.online_cpus);
+  budget.affinity_cpus = static_cast<int64_t>(cpus.size());
+  budget.affinity_cores = CountCores(root, cpus);
   budget.cgroup_cpus = CgroupCpus(root);
   const double quota = std::floor(budget.cgroup_cpus.value_or(1e6));
   budget.threads = std::max<int64_t>(
-      1, std::min({budget.online_cpus, budget.affinity_cpus, static_cast<int64_t>(quota)}));
+      1, std::min({budget.online_cpus, budget.affinity_cores, static_cast<int64_t>(quota)}));
   return budget;
 }
 

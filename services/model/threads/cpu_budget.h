@@ -11,6 +11,7 @@ namespace llama {
 struct CpuBudget {
   int64_t online_cpus = 1;
   int64_t affinity_cpus = 1;          // sched_getaffinity, which a cpuset narrows too.
+  int64_t affinity_cores = 1;         // The physical cores among them.
   std::optional<double> cgroup_cpus;  // Quota ÷ period of the narrowest cgroup, v1 or v2.
   int64_t threads = 1;                // The least of them (the quota rounded down), at least 1.
 };

@@ -1,17 +1,29 @@
 #ifndef LLAMA_SERVICES_MODEL_THREADS_THREAD_TEAM_H_
 #define LLAMA_SERVICES_MODEL_THREADS_THREAD_TEAM_H_
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <utility>
 
 namespace llama {
 
+// How long a thread spins before it sleeps. Covers what threads usually wait for one another within
+// a forward pass, which is less than waking takes; beyond it, a spinning thread keeps the processor
+// from whoever is waited for.
+inline constexpr std::chrono::microseconds kTeamSpin{50};
+
+// How long the threads of a team should spin: not at all where they outnumber the processors.
+std::chrono::nanoseconds SpinFor(size_t threads, size_t processors);
+
 // A fixed team of threads, the caller included, that runs one function at a time on all of them.
-// Between runs the others spin for some microseconds, then sleep. Used by one thread at a time.
+// Whoever waits, for the next run or for the others, spins for a while, then sleeps. Used by one
+// thread at a time.
 class ThreadTeam {
  public:
   // REQUIRES: threads >= 1. Starts threads - 1.
+  explicit ThreadTeam(size_t threads, std::chrono::nanoseconds spin);
+  // Spins as SpinFor() says of the processors that this process may use.
   explicit ThreadTeam(size_t threads);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;

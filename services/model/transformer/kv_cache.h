@@ -34,7 +34,8 @@ class KvCache {
   int64_t blocks() const { return blocks_; }
   DataType type() const { return type_; }
 
-  // The keys (or values) of one layer, head and block: [kKvBlockTokens, head_dim].
+  // The keys (or values) of one layer, head and block: kKvBlockTokens * head_dim elements. Values
+  // lie token by token, [kKvBlockTokens, head_dim]; keys as StoreKey() in attention.h puts them.
   void* Keys(KvBlock block, int64_t layer, int64_t kv_head);
   void* Values(KvBlock block, int64_t layer, int64_t kv_head);
 
@@ -47,7 +48,7 @@ class KvCache {
   size_t head_bytes_ = 0;  // kKvBlockTokens * head_dim elements.
   int64_t n_kv_heads_ = 0;
   std::byte* memory_ =
-      nullptr;  // [blocks, n_layers, keys|values, n_kv_heads, kKvBlockTokens, head_dim]
+      nullptr;  // [blocks, n_layers, keys|values, n_kv_heads, kKvBlockTokens * head_dim]
 };
 
 }  // namespace llama

@@ -1,16 +1,17 @@
 #include "services/model/transformer/transformer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
+#include "services/model/transformer/aligned_vector.h"
 #include "services/model/transformer/attention.h"
 #include "services/model/transformer/rope.h"
 
 namespace llama {
 namespace {
 
-constexpr size_t kRowsTogether = 4;  // Threads share rows in multiples of this: whole tiles.
+// Threads share rows in multiples of this: whole cache lines of float32 results.
+constexpr size_t kRowsTogether = 16;
 
 float Element(const Matrix& matrix, size_t row, size_t col) {
   const size_t at = row * matrix.cols + col;
@@ -23,45 +24,25 @@ class Activations {
   Activations(DataType type, size_t n, size_t width)
       : type_(type), width_(width), bytes_(n * width * SizeOf(type)) {}
 
-  const void* row(size_t i) const { return bytes_.data() + i * width_ * SizeOf(type_); }
-  // Rounds, if need be.
-  void Set(size_t i, size_t col, float value) {
-    if (type_ == DataType::kBf16) {
-      reinterpret_cast<Bf16*>(bytes_.data())[i * width_ + col] = ToBf16(value);
-    } else {
-      reinterpret_cast<float*>(bytes_.data())[i * width_ + col] = value;
-    }
-  }
+  DataType type() const { return type_; }
+  size_t row_bytes() const { return width_ * SizeOf(type_); }
+  std::byte* bytes(size_t i) { return bytes_.data() + i * row_bytes(); }
+  const std::byte* row(size_t i) const { return bytes_.data() + i * row_bytes(); }
+  // REQUIRES: the type.
+  Bf16* bf16(size_t i) { return reinterpret_cast<Bf16*>(bytes(i)); }
+  float* f32(size_t i) { return reinterpret_cast<float*>(bytes(i)); }
 
  private:
   const DataType type_;
   const size_t width_;
-  std::vector<std::byte> bytes_;
+  AlignedVector<std::byte> bytes_;
 };
 
-// Root mean square normalisation (arXiv:1910.07467) of x into row i of `out`. Eight partial sums,
-// in an order that the length alone decides.
-void RmsNorm(const float* x, const Matrix& weight, double epsilon, Activations& out, size_t i) {
-  double sums[8] = {};
-  for (size_t c = 0; c < weight.cols; ++c) sums[c % 8] += double{x[c]} * x[c];
-  double sum = 0;
-  for (const double part : sums) sum += part;
-  const auto scale =
-      static_cast<float>(1 / std::sqrt(sum / static_cast<double>(weight.cols) + epsilon));
-  for (size_t c = 0; c < weight.cols; ++c) {
-    out.Set(i, c, x[c] * scale * Element(weight, 0, c));
-  }
-}
-
-float Silu(float x) { return x / (1 + std::exp(-x)); }
-
-void StoreRow(const float* values, size_t count, void* out, DataType type) {
-  if (type == DataType::kF32) {
-    std::copy(values, values + count, static_cast<float*>(out));
-    return;
-  }
-  for (size_t i = 0; i < count; ++i) static_cast<Bf16*>(out)[i] = ToBf16(values[i]);
-}
+// Tokens of a batch that attention takes together: they follow one another in it.
+struct AttentionTile {
+  size_t first = 0;  // Index in the batch.
+  AttentionTokens tokens;
+};
 
 }  // namespace
 
@@ -82,27 +63,23 @@ struct Transformer::Impl {
         product(Batch() * Dim()),
         gate(Batch() * Hidden()),
         up(Batch() * Hidden()),
-        scores(team.size() * ScoresPerThread(config, options)),
-        heads(team.size() *
-              static_cast<size_t>(config.n_heads / config.n_kv_heads * config.head_dim)),
+        scratch(team.size() * ScratchPerThread(config, options)),
         normed(options.activations, Batch(), Dim()),
         rotated(options.activations, Batch(), Dim()),
         attended(options.activations, Batch(), Dim()),
         hidden(options.activations, Batch(), Hidden()),
         last(options.activations, static_cast<size_t>(options.max_batch_logits), Dim()) {
     logit_rows.reserve(static_cast<size_t>(options.max_batch_logits));
+    tiles.reserve(Batch());
   }
 
   size_t Batch() const { return static_cast<size_t>(options.max_batch_tokens); }
   size_t Dim() const { return static_cast<size_t>(config.dim); }
   size_t KvDim() const { return static_cast<size_t>(config.kv_dim()); }
   size_t Hidden() const { return static_cast<size_t>(config.ffn_hidden_dim); }
-  // Rows of scores are longer than the context by one: see Attention::Run().
-  static size_t ScoresStride(const TransformerOptions& options) {
-    return static_cast<size_t>(options.context_length) + 1;
-  }
-  static size_t ScoresPerThread(const ModelConfig& config, const TransformerOptions& options) {
-    return static_cast<size_t>(config.n_heads / config.n_kv_heads) * ScoresStride(options);
+  static size_t ScratchPerThread(const ModelConfig& config, const TransformerOptions& options) {
+    return Attention::ScratchFloats(config.n_heads / config.n_kv_heads, config.head_dim,
+                                    options.context_length);
   }
 
   // One thread's part of y = w x, for the first n rows of x. y: [n, w.rows].
@@ -111,19 +88,20 @@ struct Transformer::Impl {
     if (begin == end) return;
     if (options.activations == DataType::kBf16) {
       kernels.mat_mul_bf16(w.bf16() + begin * w.cols, end - begin, w.cols,
-                           static_cast<const Bf16*>(x.row(0)), n, y + begin, w.rows);
+                           reinterpret_cast<const Bf16*>(x.row(0)), n, y + begin, w.rows);
     } else if (w.type == DataType::kBf16) {
       kernels.mat_mul_bf16_f32(w.bf16() + begin * w.cols, end - begin, w.cols,
-                               static_cast<const float*>(x.row(0)), n, y + begin, w.rows);
+                               reinterpret_cast<const float*>(x.row(0)), n, y + begin, w.rows);
     } else {
       kernels.mat_mul_f32(w.f32() + begin * w.cols, end - begin, w.cols,
-                          static_cast<const float*>(x.row(0)), n, y + begin, w.rows);
+                          reinterpret_cast<const float*>(x.row(0)), n, y + begin, w.rows);
     }
   }
 
   // Calls work(i, thread) for every i < count, shared among the threads.
   template <typename Work>
   void ForEach(size_t count, const Work& work) {
+    if (count == 1) return work(0, 0);  // Waking the others would take longer.
     team.Run([&](size_t thread) {
       const auto [begin, end] = Share(count, thread, team.size());
       for (size_t i = begin; i < end; ++i) work(i, thread);
@@ -138,10 +116,27 @@ struct Transformer::Impl {
     });
   }
 
+  void RmsNorm(const float* x, const Matrix& weight, Activations& out, size_t i) const {
+    if (out.type() == DataType::kBf16) {
+      kernels.rms_norm_bf16(x, weight.bf16(), weight.cols, config.norm_eps, out.bf16(i));
+    } else if (weight.type == DataType::kBf16) {
+      kernels.rms_norm_bf16_f32(x, weight.bf16(), weight.cols, config.norm_eps, out.f32(i));
+    } else {
+      kernels.rms_norm_f32(x, weight.f32(), weight.cols, config.norm_eps, out.f32(i));
+    }
+  }
+
   void Norm(const Matrix& weight, size_t n) {
-    ForEach(n, [&](size_t i, size_t) {
-      RmsNorm(&residual[i * Dim()], weight, config.norm_eps, normed, i);
-    });
+    ForEach(n, [&](size_t i, size_t) { RmsNorm(&residual[i * Dim()], weight, normed, i); });
+  }
+
+  // Rounds, if the activations are bf16.
+  void StoreRow(const float* row, size_t count, void* out) const {
+    if (options.activations == DataType::kBf16) {
+      kernels.round_bf16(row, count, static_cast<Bf16*>(out));
+    } else {
+      std::copy(row, row + count, static_cast<float*>(out));
+    }
   }
 
   // Turns queries and keys to their positions, and puts keys and values into the cache.
@@ -151,39 +146,65 @@ struct Transformer::Impl {
       const BatchToken& token = batch[i];
       rope.Rotate(&queries[i * Dim()], config.n_heads, token.position);
       rope.Rotate(&keys[i * KvDim()], config.n_kv_heads, token.position);
-      for (size_t c = 0; c < Dim(); ++c) rotated.Set(i, c, queries[i * Dim() + c]);
+      StoreRow(&queries[i * Dim()], Dim(), rotated.bytes(i));
       const KvBlock block = token.blocks[token.position / kKvBlockTokens];
-      const size_t offset =
-          token.position % kKvBlockTokens * head_dim * SizeOf(options.activations);
+      const size_t place = token.position % kKvBlockTokens;
       for (int64_t head = 0; head < config.n_kv_heads; ++head) {
         const size_t from = i * KvDim() + static_cast<size_t>(head) * head_dim;
-        StoreRow(&keys[from], head_dim,
-                 static_cast<std::byte*>(cache.Keys(block, layer, head)) + offset,
-                 options.activations);
+        void* const key_block = cache.Keys(block, layer, head);
+        if (options.activations == DataType::kBf16) {
+          StoreKey(&keys[from], head_dim, place, static_cast<Bf16*>(key_block));
+        } else {
+          StoreKey(&keys[from], head_dim, place, static_cast<float*>(key_block));
+        }
+        auto* const value_block = static_cast<std::byte*>(cache.Values(block, layer, head));
         StoreRow(&values[from], head_dim,
-                 static_cast<std::byte*>(cache.Values(block, layer, head)) + offset,
-                 options.activations);
+                 value_block + place * head_dim * SizeOf(options.activations));
       }
     });
   }
 
-  void Attend(std::span<const BatchToken> batch, int64_t layer, KvCache& cache) {
+  // Joins neighbours in the batch that follow one another in a sequence.
+  void FindTiles(std::span<const BatchToken> batch) {
+    const int64_t most = Attention::MostTokens(config.n_heads / config.n_kv_heads);
+    tiles.clear();
+    for (size_t i = 0; i < batch.size(); ++i) {
+      if (!tiles.empty()) {
+        AttentionTokens& before = tiles.back().tokens;
+        if (before.blocks.data() == batch[i].blocks.data() && before.count < most &&
+            before.position + before.count == batch[i].position) {
+          ++before.count;
+          continue;
+        }
+      }
+      tiles.push_back(
+          {.first = i, .tokens = {.blocks = batch[i].blocks, .position = batch[i].position}});
+    }
+  }
+
+  void Attend(int64_t layer, KvCache& cache) {
     const Attention attention = {.kernels = kernels,
                                  .cache = cache,
                                  .layer = layer,
                                  .head_dim = config.head_dim,
-                                 .group = config.n_heads / config.n_kv_heads};
+                                 .group = config.n_heads / config.n_kv_heads,
+                                 .context_length = options.context_length};
     const auto width = static_cast<size_t>(attention.group * config.head_dim);
     const auto kv_heads = static_cast<size_t>(config.n_kv_heads);
-    ForEach(batch.size() * kv_heads, [&](size_t item, size_t thread) {
-      const size_t i = item / kv_heads;
-      const size_t head = item % kv_heads;
-      float* const out = &heads[thread * width];
-      const auto* const query = static_cast<const std::byte*>(rotated.row(i)) +
-                                head * width * SizeOf(options.activations);
-      attention.Run(batch[i].blocks, static_cast<int64_t>(head), batch[i].position, query,
-                    &scores[thread * ScoresPerThread(config, options)], ScoresStride(options), out);
-      for (size_t c = 0; c < width; ++c) attended.Set(i, head * width + c, out[c]);
+    const size_t per_thread = ScratchPerThread(config, options);
+    team.Run([&](size_t thread) {
+      // Later tokens see more: a thread takes every so manieth tile and head.
+      for (size_t item = thread; item < tiles.size() * kv_heads; item += team.size()) {
+        const AttentionTile& tile = tiles[item / kv_heads];
+        const size_t head = item % kv_heads;
+        const size_t offset = head * width * SizeOf(options.activations);
+        const float* out =
+            attention.Run(tile.tokens, static_cast<int64_t>(head), rotated.row(tile.first) + offset,
+                          rotated.row_bytes(), std::span(scratch).subspan(thread * per_thread));
+        for (size_t i = 0; i < static_cast<size_t>(tile.tokens.count); ++i, out += width) {
+          StoreRow(out, width, attended.bytes(tile.first + i) + offset);
+        }
+      }
     });
   }
 
@@ -209,7 +230,7 @@ struct Transformer::Impl {
       Product(layer.wv, normed, n, values.data(), thread);
     });
     RotateAndStore(batch, index, cache);
-    Attend(batch, index, cache);
+    Attend(index, cache);
     AddProduct(layer.wo, attended, n);
 
     Norm(layer.ffn_norm, n);
@@ -219,8 +240,11 @@ struct Transformer::Impl {
       // SwiGLU (arXiv:2002.05202), on the rows that this thread has computed.
       const auto [begin, end] = Share(Hidden(), thread, team.size(), kRowsTogether);
       for (size_t i = 0; i < n; ++i) {
-        for (size_t r = begin; r < end; ++r) {
-          hidden.Set(i, r, Silu(gate[i * Hidden() + r]) * up[i * Hidden() + r]);
+        const size_t at = i * Hidden() + begin;
+        if (hidden.type() == DataType::kBf16) {
+          kernels.silu_mul_bf16(&gate[at], &up[at], end - begin, hidden.bf16(i) + begin);
+        } else {
+          kernels.silu_mul_f32(&gate[at], &up[at], end - begin, hidden.f32(i) + begin);
         }
       }
     });
@@ -234,7 +258,7 @@ struct Transformer::Impl {
     }
     if (logit_rows.empty()) return;
     ForEach(logit_rows.size(), [&](size_t i, size_t) {
-      RmsNorm(&residual[logit_rows[i] * Dim()], weights.norm, config.norm_eps, last, i);
+      RmsNorm(&residual[logit_rows[i] * Dim()], weights.norm, last, i);
     });
     team.Run([&](size_t thread) {
       Product(weights.output, last, logit_rows.size(), logits.data(), thread);
@@ -248,21 +272,21 @@ struct Transformer::Impl {
   const TransformerOptions options;
   const Rope rope;
 
-  std::vector<float> residual;  // [batch, dim]
-  std::vector<float> queries;   // [batch, dim]
-  std::vector<float> keys;      // [batch, kv_dim]
-  std::vector<float> values;    // [batch, kv_dim]
-  std::vector<float> product;   // [batch, dim]
-  std::vector<float> gate;      // [batch, ffn_hidden_dim]
-  std::vector<float> up;        // [batch, ffn_hidden_dim]
-  std::vector<float> scores;    // [threads, group, context_length + 1]
-  std::vector<float> heads;     // [threads, group, head_dim]
-  Activations normed;           // [batch, dim]
-  Activations rotated;          // [batch, dim]: queries.
-  Activations attended;         // [batch, dim]
-  Activations hidden;           // [batch, ffn_hidden_dim]
-  Activations last;             // [max_batch_logits, dim]
+  AlignedVector<float> residual;  // [batch, dim]
+  AlignedVector<float> queries;   // [batch, dim]
+  AlignedVector<float> keys;      // [batch, kv_dim]
+  AlignedVector<float> values;    // [batch, kv_dim]
+  AlignedVector<float> product;   // [batch, dim]
+  AlignedVector<float> gate;      // [batch, ffn_hidden_dim]
+  AlignedVector<float> up;        // [batch, ffn_hidden_dim]
+  AlignedVector<float> scratch;   // [threads, Attention::ScratchFloats()]
+  Activations normed;             // [batch, dim]
+  Activations rotated;            // [batch, dim]: queries.
+  Activations attended;           // [batch, dim]
+  Activations hidden;             // [batch, ffn_hidden_dim]
+  Activations last;               // [max_batch_logits, dim]
   std::vector<size_t> logit_rows;
+  std::vector<AttentionTile> tiles;
 };
 
 Transformer::Transformer(const ModelConfig& config, const ModelWeights& weights,
@@ -274,6 +298,7 @@ Transformer::~Transformer() = default;
 
 void Transformer::Forward(std::span<const BatchToken> batch, KvCache& cache,
                           std::span<float> logits) {
+  impl_->FindTiles(batch);
   impl_->Embed(batch);
   for (int64_t layer = 0; layer < impl_->config.n_layers; ++layer) {
     impl_->Layer(batch, layer, cache);
@@ -292,9 +317,12 @@ int64_t Transformer::ScratchBytes(const ModelConfig& config, const TransformerOp
   const int64_t group = config.n_heads / config.n_kv_heads;
   return 4 * batch * f32_per_token + element * batch * activations_per_token +
          element * options.max_batch_logits * config.dim +
-         4 * threads * group * (options.context_length + 1 + config.head_dim) +
+         4 * threads *
+             static_cast<int64_t>(
+                 Attention::ScratchFloats(group, config.head_dim, options.context_length)) +
          Rope::Bytes(config, options.context_length) +
-         options.max_batch_logits * static_cast<int64_t>(sizeof(size_t));
+         options.max_batch_logits * static_cast<int64_t>(sizeof(size_t)) +
+         batch * static_cast<int64_t>(sizeof(AttentionTile));
 }
 
 }  // namespace llama

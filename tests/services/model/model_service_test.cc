@@ -349,6 +349,13 @@ TEST_F(ModelServiceTest, InfoAndPlanDescribeTheModel) {
   EXPECT_EQ(plan.weight_bytes(), info.weight_bytes());
   // All but the embeddings, of which a token reads one row.
   EXPECT_EQ(plan.bytes_per_decode_step(), info.weight_bytes() - (512 - 1) * 64 * 2);
+  EXPECT_GT(plan.memory_read_gigabytes_per_second(), 0);
+  EXPECT_NEAR(plan.decode_tokens_per_second_limit() * plan.bytes_per_decode_step(),
+              plan.memory_read_gigabytes_per_second() * 1e9, 1);
+  EXPECT_GE(plan.affinity_cpus(), plan.affinity_cores());
+  EXPECT_GE(plan.affinity_cores(), 1);
+  EXPECT_GT(plan.scratch_bytes(), 0);
+  EXPECT_EQ(plan.activations_type(), "bf16");
   EXPECT_GT(plan.kv_cache_bytes(), 0);
   EXPECT_GT(plan.memory_limit_bytes(), plan.weight_bytes());
 }

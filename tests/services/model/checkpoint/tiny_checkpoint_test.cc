@@ -1,8 +1,13 @@
 // Whole checkpoints of every shape, stored type and number of files: every weight arrives.
+#include <cinttypes>
+#include <cstdio>
+#include <fstream>
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "services/model/checkpoint/checkpoint.h"
@@ -73,9 +78,10 @@ TEST_P(TinyCheckpointTest, EveryWeightArrivesExactly) {
   WriteModel(model, folder.path(), files);
   for (const DataType weights : {DataType::kBf16, DataType::kF32}) {
     for (const int threads : {1, 3}) {
-      for (const bool verify : {false, true}) {
+      for (const auto& [verify, resident] :
+           {std::pair(false, false), std::pair(true, false), std::pair(true, true)}) {
         const CheckpointOptions options = {
-            .weights = weights, .verify = verify, .threads = threads};
+            .weights = weights, .resident = resident, .verify = verify, .threads = threads};
         const auto checkpoint = Checkpoint::Load(folder.path(), options);
         ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
         ExpectWeights(model, (*checkpoint)->weights());
@@ -145,17 +151,33 @@ TEST(CheckpointDigestTest, TellsModelsApartAndIsTheSameAgain) {
   EXPECT_EQ(digests.size(), models.size());
 }
 
-TEST(CheckpointMemoryTest, Bf16OfOneFileIsUsedInPlace) {
+// Whether this address belongs to a mapped file.
+bool IsMappedFile(const void* address) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR, &begin, &end) != 2) continue;
+    const auto at = reinterpret_cast<uintptr_t>(address);
+    if (at >= begin && at < end) return absl::EndsWith(line, ".pth");
+  }
+  return false;
+}
+
+TEST(CheckpointMemoryTest, Bf16OfOneFileIsUsedInPlaceUnlessItIsToBeResident) {
   const TempFolder folder;
   WriteModel({}, folder.path());
-  const auto checkpoint = Checkpoint::Load(folder.path(), {});
-  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-  // The file has every storage at a multiple of 64; the heap would not.
-  const ModelWeights& weights = (*checkpoint)->weights();
-  for (const Matrix* const matrix :
-       {&weights.tok_embeddings, &weights.norm, &weights.output, &weights.layers[0].attention_norm,
-        &weights.layers[0].wq, &weights.layers[1].w2, &weights.layers[1].ffn_norm}) {
-    EXPECT_EQ(reinterpret_cast<uintptr_t>(matrix->data) % 64, 0u);
+  for (const bool resident : {false, true}) {
+    const auto checkpoint = Checkpoint::Load(folder.path(), {.resident = resident});
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    const ModelWeights& weights = (*checkpoint)->weights();
+    for (const Matrix* const matrix : {&weights.tok_embeddings, &weights.norm, &weights.output,
+                                       &weights.layers[0].attention_norm, &weights.layers[0].wq,
+                                       &weights.layers[1].w2, &weights.layers[1].ffn_norm}) {
+      // Storages lie at multiples of 64 in the file, and so do copies.
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(matrix->data) % 64, 0u);
+      EXPECT_EQ(IsMappedFile(matrix->data), !resident);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #include "services/model/kernels/kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -27,9 +28,9 @@ class KernelsTest : public testing::TestWithParam<const Kernels*> {};
 
 TEST_P(KernelsTest, ProductsAreTheScalarOnesWithinRounding) {
   const Kernels& scalar = *SupportedKernels().front();
-  for (const size_t cols : {1, 2, 7, 8, 15, 16, 31, 32, 33, 64, 100, 255, 1000}) {
-    constexpr size_t kRows = 7;
-    constexpr size_t kN = 5;
+  for (const size_t cols : {1, 2, 7, 8, 15, 16, 31, 32, 33, 64, 100, 255, 1000, 2049, 5000}) {
+    constexpr size_t kRows = 15;
+    constexpr size_t kN = 9;
     const auto w = RandomFloats(kRows * cols, 1);
     const auto x = RandomFloats(kN * cols, 2);
     const auto w16 = Rounded(w);
@@ -54,49 +55,212 @@ TEST_P(KernelsTest, ProductsAreTheScalarOnesWithinRounding) {
   }
 }
 
-TEST_P(KernelsTest, AnOutputIsTheSameInEveryTile) {
-  constexpr size_t kRows = 13;
-  constexpr size_t kMost = 512;
-  for (const size_t cols : {5, 64, 172, 345}) {
-    const auto w = Rounded(RandomFloats(kRows * cols, 3));
-    const auto x = Rounded(RandomFloats(kMost * cols, 4));
-    std::vector<float> all(kMost * kRows);
-    GetParam()->mat_mul_bf16(w.data(), kRows, cols, x.data(), kMost, all.data(), kRows);
-    for (const size_t n : {1, 2, 3, 7, 16, 64}) {
-      for (const size_t rows : {size_t{1}, size_t{4}, kRows}) {
-        std::vector<float> part(n * rows);
-        GetParam()->mat_mul_bf16(w.data() + (kRows - rows) * cols, rows, cols, x.data() + 7 * cols,
-                                 n, part.data(), rows);
-        for (size_t c = 0; c < n; ++c) {
-          for (size_t r = 0; r < rows; ++r) {
-            ASSERT_EQ(part[c * rows + r], all[(c + 7) * kRows + kRows - rows + r])
-                << n << " columns, " << rows << " rows of " << cols;
-          }
+// All outputs of a product must be the same to the bit in every part of it that is computed alone.
+template <typename W, typename X>
+void ExpectPartsOfTheWhole(void (*mat_mul)(const W*, size_t, size_t, const X*, size_t, float*,
+                                           size_t),
+                           const std::vector<W>& w, const std::vector<X>& x, size_t cols) {
+  const size_t rows = w.size() / cols;
+  const size_t most = x.size() / cols;
+  std::vector<float> all(most * rows);
+  mat_mul(w.data(), rows, cols, x.data(), most, all.data(), rows);
+  for (const size_t n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 64, 130}) {
+    for (const size_t part : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{5}, rows}) {
+      const size_t stride = part + 3;
+      std::vector<float> found(n * stride, -1);
+      mat_mul(w.data() + (rows - part) * cols, part, cols, x.data() + 7 * cols, n, found.data(),
+              stride);
+      for (size_t c = 0; c < n; ++c) {
+        for (size_t r = 0; r < stride; ++r) {
+          const float expected = r < part ? all[(c + 7) * rows + rows - part + r] : -1;
+          ASSERT_EQ(found[c * stride + r], expected)
+              << n << " columns, " << part << " rows of " << cols;
         }
       }
     }
   }
 }
 
+TEST_P(KernelsTest, AnOutputIsTheSameInEveryTile) {
+  constexpr size_t kRows = 20;
+  constexpr size_t kMost = 512;
+  // Rows of one block, of a part of a vector, and of several blocks. The scalar kernels are slow.
+  const bool vectors = GetParam() != SupportedKernels().front();
+  for (const size_t cols : {5, 64, 172, 345, vectors ? 5632 : 100}) {
+    const auto w = RandomFloats(kRows * cols, 3);
+    const auto x = RandomFloats(kMost * cols, 4);
+    ExpectPartsOfTheWhole(GetParam()->mat_mul_bf16, Rounded(w), Rounded(x), cols);
+    ExpectPartsOfTheWhole(GetParam()->mat_mul_bf16_f32, Rounded(w), x, cols);
+    ExpectPartsOfTheWhole(GetParam()->mat_mul_f32, w, x, cols);
+  }
+}
+
+TEST_P(KernelsTest, ScoresAreTheScalarOnesWithinRoundingHoweverManyQueries) {
+  const Kernels& scalar = *SupportedKernels().front();
+  for (const size_t dim : {2, 6, 8, 36, 64, 128}) {
+    constexpr size_t kQueries = 31;
+    constexpr size_t kStride = kKeyTokens + 5;
+    const auto keys = RandomFloats(kKeyTokens * dim, 5);
+    const auto queries = RandomFloats(kQueries * dim, 6);
+    const auto keys16 = Rounded(keys);
+    const auto queries16 = Rounded(queries);
+    std::vector<float> expected(kQueries * kStride), found = expected;
+    const auto compare = [&] {
+      for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-4);
+    };
+    scalar.scores_f32(keys.data(), dim, queries.data(), kQueries, expected.data(), kStride);
+    GetParam()->scores_f32(keys.data(), dim, queries.data(), kQueries, found.data(), kStride);
+    compare();
+    scalar.scores_bf16(keys16.data(), dim, queries16.data(), kQueries, expected.data(), kStride);
+    GetParam()->scores_bf16(keys16.data(), dim, queries16.data(), kQueries, found.data(), kStride);
+    compare();
+    for (const size_t n : {1, 2, 3, 7, 8, 16}) {
+      std::vector<float> part(n * kStride);
+      GetParam()->scores_bf16(keys16.data(), dim, queries16.data() + 5 * dim, n, part.data(),
+                              kStride);
+      for (size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], found[5 * kStride + i]);
+    }
+  }
+}
+
+TEST_P(KernelsTest, ScoresAreThoseOfTheTransposedKeys) {
+  // Key 3 is 1 at element 4, and the query 2 there.
+  std::vector<float> keys(8 * kKeyTokens), query(8), scores(kKeyTokens);
+  query[4] = 2;
+  keys[4 * kKeyTokens + 3] = 1;
+  GetParam()->scores_f32(keys.data(), 8, query.data(), 1, scores.data(), kKeyTokens);
+  for (size_t t = 0; t < kKeyTokens; ++t) EXPECT_EQ(scores[t], t == 3 ? 2 : 0);
+  std::vector<Bf16> keys16(keys.size());
+  keys16[4 * kKeyTokens + 2 * 3] = ToBf16(1);
+  GetParam()->scores_bf16(keys16.data(), 8, Rounded(query).data(), 1, scores.data(), kKeyTokens);
+  for (size_t t = 0; t < kKeyTokens; ++t) EXPECT_EQ(scores[t], t == 3 ? 2 : 0);
+}
+
+// Sums of all queries at once must be the scalar ones within rounding, and to the bit those of each
+// query alone, the values in two parts as the blocks of the cache come.
+template <typename T>
+void ExpectScalarSums(void (*scalar)(const T*, size_t, size_t, const T*, size_t, size_t, float*),
+                      void (*sum)(const T*, size_t, size_t, const T*, size_t, size_t, float*),
+                      const std::vector<T>& values, size_t count, size_t dim,
+                      const std::vector<T>& weights) {
+  const size_t queries = weights.size() / count;
+  std::vector<float> expected(queries * dim, 0.5F), found = expected;
+  scalar(values.data(), count, dim, weights.data(), count, queries, expected.data());
+  sum(values.data(), count, dim, weights.data(), count, queries, found.data());
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5) << dim;
+  for (size_t q = 0; q < queries; ++q) {
+    const size_t first = count / 4 * 2;
+    std::vector<float> alone(dim, 0.5F);
+    sum(values.data(), first, dim, weights.data() + q * count, count, 1, alone.data());
+    sum(values.data() + first * dim, count - first, dim, weights.data() + q * count + first, count,
+        1, alone.data());
+    for (size_t d = 0; d < dim; ++d) EXPECT_EQ(alone[d], found[q * dim + d]) << dim;
+  }
+}
+
 TEST_P(KernelsTest, WeightedSumsAreTheScalarOnesWithinRoundingHoweverManyQueries) {
   const Kernels& scalar = *SupportedKernels().front();
-  for (const size_t dim : {2, 6, 8, 10, 16, 36, 64, 128}) {
-    constexpr size_t kCount = 16;
-    constexpr size_t kQueries = 3;
-    const auto values = RandomFloats(kCount * dim, 5);
-    const auto values16 = Rounded(values);
-    const auto weights = RandomFloats(kQueries * 20, 6);
-    std::vector<float> expected(kQueries * dim, 0.5F), found = expected;
-    scalar.weighted_sum_bf16(values16.data(), kCount, dim, weights.data(), 20, kQueries,
-                             expected.data());
-    GetParam()->weighted_sum_bf16(values16.data(), kCount, dim, weights.data(), 20, kQueries,
-                                  found.data());
-    for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5);
-    std::vector<float> alone(dim, 0.5F);
-    GetParam()->weighted_sum_bf16(values16.data(), kCount, dim, weights.data() + 20, 20, 1,
-                                  alone.data());
-    for (size_t d = 0; d < dim; ++d) EXPECT_EQ(alone[d], found[dim + d]);
+  for (const size_t dim : {2, 6, 8, 10, 16, 36, 64, 100, 128}) {
+    for (const size_t count : {1, 15, 16}) {
+      const auto values = RandomFloats(count * dim, 5);
+      const auto weights = RandomFloats(9 * count, 6);
+      ExpectScalarSums(scalar.weighted_sum_f32, GetParam()->weighted_sum_f32, values, count, dim,
+                       weights);
+      ExpectScalarSums(scalar.weighted_sum_bf16, GetParam()->weighted_sum_bf16, Rounded(values),
+                       count, dim, Rounded(weights));
+    }
   }
+}
+
+TEST_P(KernelsTest, SoftmaxIsThatOfFloat64) {
+  for (const size_t count : {1, 2, 7, 15, 16, 17, 100, 4097}) {
+    auto scores = RandomFloats(count, 7);
+    if (count > 2) scores[1] = -1e30F;  // Weighs nothing, rather than little.
+    const double most = *std::max_element(scores.begin(), scores.end());
+    std::vector<Bf16> rounded(count);
+    const float rounded_sum = GetParam()->softmax_bf16(scores.data(), count, 3, rounded.data());
+    std::vector<float> found = scores;
+    const float sum = GetParam()->softmax_f32(found.data(), count, 3, found.data());
+    EXPECT_EQ(rounded_sum, sum);
+    double total = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const double expected = std::exp((scores[i] - most) * 3);
+      // The product with the scale is off by half a unit, times up to 20.
+      EXPECT_NEAR(found[i], expected, expected * 3e-6) << scores[i];
+      EXPECT_EQ(rounded[i].bits, ToBf16(found[i]).bits);
+      total += expected;
+    }
+    EXPECT_NEAR(sum, total, total * 3e-6);
+    if (count > 2) {
+      EXPECT_EQ(found[1], 0);
+    }
+  }
+}
+
+TEST_P(KernelsTest, SoftmaxOfNotANumberHasNoDenominator) {
+  std::vector<float> scores(40, 1), weights(40);
+  for (const size_t at : {3, 39}) {
+    scores.assign(40, 1);
+    scores[at] = std::nanf("");
+    EXPECT_TRUE(
+        std::isnan(GetParam()->softmax_f32(scores.data(), scores.size(), 1, weights.data())));
+  }
+}
+
+TEST_P(KernelsTest, SiluIsThatOfFloat64) {
+  auto gate = RandomFloats(1000, 8);
+  for (size_t i = 0; i < gate.size(); ++i) gate[i] *= static_cast<float>(i % 50);
+  const auto up = RandomFloats(gate.size(), 9);
+  std::vector<float> found(gate.size());
+  GetParam()->silu_mul_f32(gate.data(), up.data(), gate.size(), found.data());
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double expected = gate[i] / (1 + std::exp(-double{gate[i]})) * up[i];
+    EXPECT_NEAR(found[i], expected, std::abs(expected) * 1e-6 + 1e-30) << gate[i];
+  }
+  // The place does not matter, and bf16 is what float32 rounds to.
+  std::vector<Bf16> rounded(7);
+  GetParam()->silu_mul_bf16(gate.data() + 100, up.data() + 100, rounded.size(), rounded.data());
+  for (size_t i = 0; i < rounded.size(); ++i) {
+    EXPECT_EQ(rounded[i].bits, ToBf16(found[100 + i]).bits);
+  }
+}
+
+TEST_P(KernelsTest, NormIsThatOfFloat64) {
+  for (const size_t count : {1, 7, 16, 64, 100, 2048}) {
+    const auto x = RandomFloats(count, 10);
+    const auto weight = RandomFloats(count, 11);
+    const auto weight16 = Rounded(weight);
+    double sum = 0;
+    for (const float value : x) sum += double{value} * value;
+    const double scale = 1 / std::sqrt(sum / static_cast<double>(count) + 1e-5);
+    std::vector<float> found(count);
+    std::vector<Bf16> rounded(count);
+    GetParam()->rms_norm_f32(x.data(), weight.data(), count, 1e-5, found.data());
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_NEAR(found[i], x[i] * scale * weight[i], 1e-6 * std::abs(found[i]));
+    }
+    GetParam()->rms_norm_bf16_f32(x.data(), weight16.data(), count, 1e-5, found.data());
+    GetParam()->rms_norm_bf16(x.data(), weight16.data(), count, 1e-5, rounded.data());
+    for (size_t i = 0; i < count; ++i) {
+      EXPECT_NEAR(found[i], x[i] * scale * ToFloat(weight16[i]), 1e-6 * std::abs(found[i]));
+      EXPECT_EQ(rounded[i].bits, ToBf16(found[i]).bits);
+    }
+  }
+}
+
+TEST_P(KernelsTest, RoundsToTheNearestTiesToEven) {
+  const std::vector<float> values = {
+      0,         -0.0F,     1,     0x1.00fffep0F, 0x1.01p0F, 0x1.03p0F, -0x1.03p0F, 0x1.fffp127F,
+      -INFINITY, 0x1p-126F, 1e20F, 3.14159F,      -2.71828F, 65504,     1e-30F,     7,
+      8,         9,         10};
+  std::vector<Bf16> found(values.size());
+  GetParam()->round_bf16(values.data(), values.size(), found.data());
+  for (size_t i = 0; i < values.size(); ++i) {
+    EXPECT_EQ(found[i].bits, ToBf16(values[i]).bits) << values[i];
+  }
+  const float nan = std::nanf("");
+  GetParam()->round_bf16(&nan, 1, found.data());
+  EXPECT_TRUE(std::isnan(ToFloat(found[0])));
 }
 
 INSTANTIATE_TEST_SUITE_P(InstructionSets, KernelsTest,

@@ -47,6 +47,41 @@ TEST_F(CpuBudgetTest, VersionOneQuotasCountToo) {
   EXPECT_FALSE(MeasureCpuBudget(root_).cgroup_cpus.has_value());
 }
 
+TEST_F(CpuBudgetTest, AQuotaIsRoundedDownToWholeCpusAndNeverRaisesTheirNumber) {
+  Write("/proc/self/cgroup", "0::/");
+  Write("/sys/fs/cgroup/cpu.max", "199999 100000");
+  EXPECT_EQ(MeasureCpuBudget(root_).threads, 1);
+  Write("/sys/fs/cgroup/cpu.max", "100000000 100000");
+  EXPECT_EQ(MeasureCpuBudget(root_).cgroup_cpus, 1000);
+  EXPECT_LE(MeasureCpuBudget(root_).threads, MeasureCpuBudget(root_).affinity_cpus);
+}
+
+TEST_F(CpuBudgetTest, QuotasThatMakeNoSenseAreNone) {
+  Write("/proc/self/cgroup", "nonsense\n0::/box");
+  for (const char* const text : {"", "max", "100000", "-5 100000", "100000 0", "a b", "1 2 3"}) {
+    Write("/sys/fs/cgroup/box/cpu.max", text);
+    EXPECT_FALSE(MeasureCpuBudget(root_).cgroup_cpus.has_value()) << text;
+  }
+}
+
+TEST_F(CpuBudgetTest, InAContainerTheHostsPathIsNotThereAndTheRootsQuotaHolds) {
+  Write("/proc/self/cgroup", "0::/host/path/of/the/container");
+  Write("/sys/fs/cgroup/cpu.max", "150000 100000");
+  EXPECT_EQ(MeasureCpuBudget(root_).cgroup_cpus, 1.5);
+}
+
+TEST_F(CpuBudgetTest, HardwareThreadsOfOneCoreCountOnce) {
+  const CpuBudget without = MeasureCpuBudget(root_);
+  EXPECT_EQ(without.affinity_cores, without.affinity_cpus);
+  for (int cpu = 0; cpu < 256; ++cpu) {
+    Write("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list",
+          "0-255");
+  }
+  EXPECT_EQ(MeasureCpuBudget(root_).affinity_cores, 1);
+  EXPECT_EQ(MeasureCpuBudget(root_).threads, 1);
+  EXPECT_EQ(MeasureCpuBudget(root_).affinity_cpus, without.affinity_cpus);
+}
+
 TEST_F(CpuBudgetTest, MemoryIsTheLeastOfMachineAndCgroups) {
   Write("/proc/meminfo", "MemTotal:        1000 kB\nMemFree: 5 kB");
   EXPECT_EQ(MeasureMemoryLimit(root_), 1024000);

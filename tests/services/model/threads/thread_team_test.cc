@@ -1,5 +1,7 @@
 #include "services/model/threads/thread_team.h"
 
+#include <time.h>
+
 #include <chrono>
 #include <thread>
 #include <vector>
@@ -33,6 +35,28 @@ TEST(ThreadTeamTest, WakesAfterAPause) {
     team.Run([&](size_t thread) { done[thread] = 1; });
     EXPECT_EQ(done, std::vector<int>(3, 1));
   }
+}
+
+TEST(ThreadTeamTest, WhoeverWaitsSleepsInsteadOfSpinningOn) {
+  ThreadTeam team(3);
+  const auto processor_time = [] {
+    timespec time;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+  const auto before = processor_time();
+  // In the run two threads wait for the third, and after it two for the next run.
+  team.Run([](size_t thread) {
+    if (thread == 1) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_LT(processor_time() - before, std::chrono::milliseconds(100));
+}
+
+TEST(ThreadTeamTest, DoesNotSpinWhereThreadsOutnumberProcessors) {
+  EXPECT_EQ(SpinFor(2, 2), kTeamSpin);
+  EXPECT_EQ(SpinFor(1, 64), kTeamSpin);
+  EXPECT_EQ(SpinFor(3, 2).count(), 0);
 }
 
 TEST(ShareTest, SharesCoverEverythingOnceInMultiples) {

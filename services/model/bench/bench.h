@@ -1,0 +1,75 @@
+#ifndef LLAMA_SERVICES_MODEL_BENCH_BENCH_H_
+#define LLAMA_SERVICES_MODEL_BENCH_BENCH_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "services/model/checkpoint/checkpoint.h"
+#include "services/model/kernels/kernels.h"
+#include "services/model/limits/machine_limits.h"
+
+namespace llama {
+
+struct BenchOptions {
+  std::string folder = {};
+  const Kernels* kernels = nullptr;
+  int64_t threads = 1;
+  DataType activations = DataType::kBf16;
+  bool resident_weights = false;       // As CheckpointOptions::resident.
+  std::vector<int64_t> prompts = {};   // Tokens of a prompt.
+  std::vector<int64_t> batches = {};   // Sequences that are decoded together.
+  std::vector<int64_t> contexts = {};  // Positions before the first that is decoded.
+  int64_t generate = 64;               // Steps of a run of decoding.
+  int64_t max_batch_tokens = 512;      // Of a prompt, computed together.
+  int64_t runs = 5;                    // Of each test; the median counts.
+  // Read to measure the read speed: more than the caches hold. Given back before the memory in use
+  // is looked at.
+  int64_t read_bytes = int64_t{256} << 20;
+};
+
+// Shares are of the limits measured right before and after each run, on average.
+struct PrefillResult {
+  int64_t tokens = 0;
+  double tokens_per_second = 0;
+  double ratio = 0;  // 2 * weights of the layers' matrices * tokens/s, the output's once, ÷ peak.
+  double ratio_with_attention = 0;  // The same, with the arithmetic of attention.
+};
+struct DecodeResult {
+  int64_t batch = 0;
+  int64_t context = 0;
+  double tokens_per_second = 0;  // Of all sequences.
+  double ratio = 0;              // The larger one of:
+  double memory_ratio = 0;  // bytes of weights and cache that a step reads * steps/s ÷ read speed
+  double arithmetic_ratio = 0;  // 2 * weights * tokens/s ÷ peak
+};
+struct LoadResult {
+  double seconds = 0;
+  int64_t bytes = 0;  // Of the files.
+  double ratio =
+      0;  // Bytes per second ÷ those of threads that touch every page of the mapped files.
+};
+struct MemoryResult {
+  int64_t resident_bytes = 0;
+  int64_t weight_bytes = 0;
+  int64_t kv_cache_bytes = 0;  // That were written.
+};
+
+// Told of each result as it comes, in this order.
+struct BenchSink {
+  std::function<void(const MachineLimits&)> limits;
+  std::function<void(const LoadResult&)> load;
+  std::function<void(const PrefillResult&)> prefill;
+  std::function<void(const DecodeResult&)> decode;
+  std::function<void(const MemoryResult&)> memory;
+};
+
+// Loads the checkpoint and measures the forward pass in this process: without sampling, scheduling
+// or rpcs. Errors: those of Checkpoint::Load() and KvCache::Create().
+absl::Status RunBench(const BenchOptions& options, const BenchSink& sink);
+
+}  // namespace llama
+
+#endif  // LLAMA_SERVICES_MODEL_BENCH_BENCH_H_

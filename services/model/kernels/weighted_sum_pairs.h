@@ -1,0 +1,98 @@
+// No include guard and no includes: a part of kernels_avx512_bf16.cc. The weighted sum of bf16
+// values with vdpbf16ps, which takes the values of two tokens at once.
+
+constexpr size_t kPairDims = 32;  // Two vectors of sums.
+
+// The tokens `row` and the next, or next to one of zeros if Alone, for Q queries and D times 32
+// dimensions, of which only those in `mask` exist.
+template <size_t Q, size_t D, bool Alone>
+LLAMA_TARGET inline void AddPair(const Bf16* row, size_t dim, __mmask32 mask, const Bf16* weights,
+                                 size_t weights_stride, Vector (&sums)[Q][D][2]) {
+  // The elements of two rows by turns: those of the second have 32 added to their index.
+  const __m512i low_order = _mm512_set_epi32(
+      0x2F000F, 0x2E000E, 0x2D000D, 0x2C000C, 0x2B000B, 0x2A000A, 0x290009, 0x280008, 0x270007,
+      0x260006, 0x250005, 0x240004, 0x230003, 0x220002, 0x210001, 0x200000);
+  const __m512i high_order = _mm512_add_epi32(low_order, _mm512_set1_epi32(0x100010));
+  __m512bh pairs[D][2];
+#pragma GCC unroll 2
+  for (size_t d = 0; d < D; ++d) {
+    const Bf16* const at = row + d * kPairDims;
+    const __m512i first = _mm512_maskz_loadu_epi16(mask, at);
+    const __m512i second =
+        Alone ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi16(mask, at + dim);
+    pairs[d][0] = reinterpret_cast<__m512bh>(_mm512_permutex2var_epi16(first, low_order, second));
+    pairs[d][1] = reinterpret_cast<__m512bh>(_mm512_permutex2var_epi16(first, high_order, second));
+  }
+#pragma GCC unroll 4
+  for (size_t q = 0; q < Q; ++q) {
+    int32_t pair = 0;
+    std::memcpy(&pair, weights + q * weights_stride, Alone ? sizeof(Bf16) : sizeof pair);
+    const auto weight = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+#pragma GCC unroll 2
+    for (size_t d = 0; d < D; ++d) {
+      sums[q][d][0] = _mm512_dpbf16_ps(sums[q][d][0], weight, pairs[d][0]);
+      sums[q][d][1] = _mm512_dpbf16_ps(sums[q][d][1], weight, pairs[d][1]);
+    }
+  }
+}
+
+template <size_t Q, size_t D>
+LLAMA_TARGET void PairTile(const Bf16* values, size_t count, size_t dim, __mmask32 mask,
+                           const Bf16* weights, size_t weights_stride, float* out) {
+  const auto low_mask = static_cast<__mmask16>(mask);
+  const auto high_mask = static_cast<__mmask16>(mask >> 16);
+  Vector sums[Q][D][2];
+#pragma GCC unroll 4
+  for (size_t q = 0; q < Q; ++q) {
+#pragma GCC unroll 2
+    for (size_t d = 0; d < D; ++d) {
+      const float* const at = out + q * dim + d * kPairDims;
+      sums[q][d][0] = _mm512_maskz_loadu_ps(low_mask, at);
+      sums[q][d][1] = _mm512_maskz_loadu_ps(high_mask, at + kLanes);
+    }
+  }
+  size_t t = 0;
+  for (; t + 2 <= count; t += 2) {
+    AddPair<Q, D, false>(values + t * dim, dim, mask, weights + t, weights_stride, sums);
+  }
+  if (t < count) {
+    AddPair<Q, D, true>(values + t * dim, dim, mask, weights + t, weights_stride, sums);
+  }
+#pragma GCC unroll 4
+  for (size_t q = 0; q < Q; ++q) {
+#pragma GCC unroll 2
+    for (size_t d = 0; d < D; ++d) {
+      float* const at = out + q * dim + d * kPairDims;
+      _mm512_mask_storeu_ps(at, low_mask, sums[q][d][0]);
+      _mm512_mask_storeu_ps(at + kLanes, high_mask, sums[q][d][1]);
+    }
+  }
+}
+
+template <size_t D>
+LLAMA_TARGET void PairQueries(const Bf16* values, size_t count, size_t dim, __mmask32 mask,
+                              const Bf16* weights, size_t weights_stride, size_t n, float* out) {
+  size_t q = 0;
+  for (; q + 4 <= n; q += 4) {
+    PairTile<4, D>(values, count, dim, mask, weights + q * weights_stride, weights_stride,
+                   out + q * dim);
+  }
+  for (; q < n; ++q) {
+    PairTile<1, D>(values, count, dim, mask, weights + q * weights_stride, weights_stride,
+                   out + q * dim);
+  }
+}
+
+LLAMA_TARGET void WeightedSumPairs(const Bf16* values, size_t count, size_t dim,
+                                   const Bf16* weights, size_t weights_stride, size_t n,
+                                   float* out) {
+  size_t d = 0;
+  for (; d + 2 * kPairDims <= dim; d += 2 * kPairDims) {
+    PairQueries<2>(values + d, count, dim, ~__mmask32{0}, weights, weights_stride, n, out + d);
+  }
+  for (; d < dim; d += kPairDims) {
+    const size_t rest = std::min(kPairDims, dim - d);
+    PairQueries<1>(values + d, count, dim, static_cast<__mmask32>((uint64_t{1} << rest) - 1),
+                   weights, weights_stride, n, out + d);
+  }
+}
