@@ -5,6 +5,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
+#include "common/mapping_faults.h"
 #include "common/program.h"
 #include "common/rpc/server.h"
 #include "common/server_flags.h"
@@ -127,6 +128,7 @@ absl::Status Run() {
 int main(int argc, char** argv) {
   llama::ParseProgramFlags(
       argc, argv, "serves llama.v1.ModelService: a Llama 2 checkpoint, token ids in and out.");
+  llama::ExitOnMappingFaults("lnb-model");
   const absl::Status status = llama::Run();
   return status.ok() ? 0 : llama::ReportFailure("lnb-model", status);
 }
