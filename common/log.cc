@@ -4,31 +4,14 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
+#include "common/printable.h"
 #include "spdlog/pattern_formatter.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace llama {
 namespace {
-
-// The inside of a JSON string (RFC 8259).
-std::string EscapeForJson(absl::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      escaped += '\\';
-      escaped += c;
-    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      absl::StrAppendFormat(&escaped, "\\u%04x", static_cast<unsigned>(c));
-    } else {
-      escaped += c;
-    }
-  }
-  return escaped;
-}
 
 // The flag %E of a pattern: the message, with what would break the line escaped.
 class EscapedMessage final : public spdlog::custom_flag_formatter {
@@ -38,7 +21,7 @@ class EscapedMessage final : public spdlog::custom_flag_formatter {
   void format(const spdlog::details::log_msg& message, const std::tm&,
               spdlog::memory_buf_t& out) override {
     const absl::string_view text(message.payload.data(), message.payload.size());
-    const std::string escaped = json_ ? EscapeForJson(text) : absl::Utf8SafeCHexEscape(text);
+    const std::string escaped = json_ ? PrintableJson(text) : Printable(text);
     out.append(escaped.data(), escaped.data() + escaped.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/mapping_faults.h"
 #include "common/open_regular_file.h"
 #include "common/status_macros.h"
 
@@ -17,7 +18,9 @@ absl::StatusOr<MappedFile> MappedFile::Open(const std::string& path) {
   const auto size = static_cast<size_t>(file.size);
   void* const address = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd.get(), 0);
   if (address == MAP_FAILED) return absl::ErrnoToStatus(errno, absl::StrCat("cannot map ", path));
-  return MappedFile(path, {static_cast<const std::byte*>(address), size});
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(address), size);
+  AddMapping(bytes, path);
+  return MappedFile(path, bytes);
 }
 
 MappedFile::MappedFile(std::string path, std::span<const std::byte> bytes)
@@ -33,7 +36,9 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 MappedFile::~MappedFile() {
-  if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (bytes_.empty()) return;
+  RemoveMapping(bytes_);
+  munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 }  // namespace llama

@@ -10,7 +10,8 @@
 namespace llama {
 
 // A regular file mapped read-only. The file must not change while it is mapped: replace it by
-// renaming another one over it. Thread-safe.
+// renaming another one over it. Where it was cut short, reading ends the process (see
+// mapping_faults.h). Thread-safe.
 class MappedFile {
  public:
   // Errors: those of OpenRegularFile(), RESOURCE_EXHAUSTED (no address space or memory). An empty

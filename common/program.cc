@@ -1,5 +1,9 @@
 #include "common/program.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -8,10 +12,10 @@
 #include "absl/flags/commandlineflag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/printable.h"
 
 namespace llama {
 namespace {
@@ -22,8 +26,8 @@ std::string ProgramName(const char* path) {
 }
 
 [[noreturn]] void ExitForUsage(absl::string_view program, absl::string_view problem) {
-  const std::string line = absl::StrCat(program, ": ", absl::Utf8SafeCHexEscape(problem), " (see ",
-                                        program, " --help)\n");
+  const std::string line =
+      absl::StrCat(program, ": ", Printable(problem), " (see ", program, " --help)\n");
   std::fputs(line.c_str(), stderr);
   std::exit(kExitUsage);
 }
@@ -101,11 +105,32 @@ void CheckFlags(int argc, char** argv, absl::string_view program) {
   }
 }
 
+// A descriptor that was closed would be the next file's or connection's, which the log or a reply
+// would then be written into. In its place stands one that can be used for nothing.
+void OccupyStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest that is free, which is this one.
+    [[maybe_unused]] const int opened = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+// Every connection takes a descriptor, and gRPC accepts none any more once they are used up: as
+// many as the system allows.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  [[maybe_unused]] const int ignored = setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 absl::string_view ProgramVersion() { return LNB_VERSION; }
 
 void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
+  OccupyStandardDescriptors();
+  RaiseDescriptorLimit();
   const std::string program = ProgramName(argv[0]);
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
@@ -122,8 +147,7 @@ void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
 }
 
 int ReportFailure(absl::string_view program, const absl::Status& status) {
-  const std::string line =
-      absl::StrCat(program, ": ", absl::Utf8SafeCHexEscape(status.message()), "\n");
+  const std::string line = absl::StrCat(program, ": ", Printable(status.message()), "\n");
   std::fputs(line.c_str(), stderr);
   return absl::IsInvalidArgument(status) && absl::StartsWith(status.message(), "--") ? kExitUsage
                                                                                      : kExitFailure;

@@ -33,6 +33,8 @@ ALLOWED = {
 }
 # Only these files of a folder that is otherwise free of gRPC translate for it.
 SERVICE_FILES = re.compile(r"^(.*_service|main)\.(h|cc)$")
+# And these only for the messages.
+MESSAGE_FILES = re.compile(r"^.*_messages\.(h|cc)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 OURS = re.compile(r"^(common|services|clients|llama|google/rpc|grpc|grpcpp)/")
 
@@ -52,6 +54,8 @@ def is_allowed(path, included):
     allowed = set(ALLOWED[folder]) | {folder}
     if SERVICE_FILES.match(path.rsplit("/", 1)[-1]):
         allowed |= RPC
+    if MESSAGE_FILES.match(path.rsplit("/", 1)[-1]):
+        allowed |= PROTO
     target = included.rsplit("/", 1)[0]
     if folder == "common" and target.startswith("common/rpc"):
         return False
@@ -81,6 +85,8 @@ def self_test():
                            ("services/model/checkpoint/zip_reader.cc", "services/model/kernels/kernels.h"),
                            ("services/gateway/relay.cc", "services/model/tensor/tensor.h"),
                            ("services/tokenizer/tokenizer.cc", "common/rpc/server.h"),
+                           ("services/tokenizer/tokenizer.cc", "llama/v1/common.pb.h"),
+                           ("services/tokenizer/tokenizer_messages.cc", "grpcpp/grpcpp.h"),
                            ("clients/console/menu.cc", "services/tokenizer/vocabulary.h")):
         assert list(violations([(path, f'#include "{included}"')])), f"{path} may include {included}"
     assert not list(violations([("services/model/model_service.cc", '#include "services/model/engine/engine.h"')]))

@@ -19,8 +19,10 @@ constexpr absl::Duration kLoadingInterval = absl::Milliseconds(300);
 
 }  // namespace
 
-GatewayClient::GatewayClient(std::string address)
-    : address_(std::move(address)), stub_(v1::GatewayService::NewStub(CreateChannel(address_))) {}
+GatewayClient::GatewayClient(std::string address,
+                             const std::shared_ptr<grpc::ChannelCredentials>& credentials)
+    : address_(std::move(address)),
+      stub_(v1::GatewayService::NewStub(llama::CreateChannel(address_, credentials))) {}
 
 absl::StatusOr<v1::GetInfoResponse> GatewayClient::GetInfo(
     bool tensors, const std::function<void(int64_t)>& on_loading) {

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/mutex.h"
+#include "grpcpp/security/credentials.h"
 #include "llama/v1/gateway_service.grpc.pb.h"
 
 namespace llama {
@@ -16,7 +17,9 @@ namespace llama {
 // Blocking calls to one gateway. Cancel() is thread-safe; the rest is for one thread.
 class GatewayClient {
  public:
-  explicit GatewayClient(std::string address);
+  explicit GatewayClient(std::string address,
+                         const std::shared_ptr<grpc::ChannelCredentials>& credentials =
+                             grpc::InsecureChannelCredentials());
 
   // Waits while the gateway loads, telling `on_loading` the percentage, 0 to 100. Errors:
   // UNAVAILABLE, with the address and what to do, if it cannot be reached; those of the rpc.

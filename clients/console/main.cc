@@ -23,6 +23,7 @@
 #include "clients/console/utf8.h"
 #include "common/program.h"
 #include "common/read_file.h"
+#include "common/rpc/client_security_flags.h"
 #include "common/status_macros.h"
 
 ABSL_FLAG(std::string, gateway, "127.0.0.1:50050", "The gateway to talk to, HOST:PORT.");
@@ -184,7 +185,8 @@ absl::Status Run(bool one_shot) {
   RETURN_IF_ERROR(PrepareStandardStreams());
   ASSIGN_OR_RETURN(const std::optional<v1::GenerateRequest> request, OneShotFromFlags(one_shot));
   BlockInterrupts();  // Before the client, which starts gRPC's threads.
-  GatewayClient client(absl::GetFlag(FLAGS_gateway));
+  ASSIGN_OR_RETURN(const auto calling, ChannelCredentialsFromFlags());
+  GatewayClient client(absl::GetFlag(FLAGS_gateway), calling);
   const InterruptHandler interrupts([&client] { return client.Cancel(); });
   if (!request.has_value()) return RunMenu(client);
   RETURN_IF_ERROR(AwaitGateway(client).status());

@@ -6,6 +6,8 @@
 #include "absl/time/time.h"
 #include "common/program.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/client_security_flags.h"
+#include "common/status_macros.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 
 ABSL_FLAG(std::string, address, "127.0.0.1:50050", "The server to ask.");
@@ -18,7 +20,9 @@ namespace llama {
 namespace {
 
 absl::Status Run() {
-  const auto stub = grpc::health::v1::Health::NewStub(CreateChannel(absl::GetFlag(FLAGS_address)));
+  ASSIGN_OR_RETURN(const auto calling, ChannelCredentialsFromFlags());
+  const auto stub = grpc::health::v1::Health::NewStub(
+      llama::CreateChannel(absl::GetFlag(FLAGS_address), calling));
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + absl::GetFlag(FLAGS_timeout)));
   grpc::health::v1::HealthCheckRequest request;

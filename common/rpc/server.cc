@@ -74,7 +74,10 @@ class Heartbeat {
 class Server::Impl {
  public:
   Impl(const ServerOptions& options, ServingGate& gate)
-      : drain_timeout_(options.drain_timeout), gate_(gate) {}
+      : drain_timeout_(options.drain_timeout),
+        credentials_(options.credentials != nullptr ? options.credentials
+                                                    : grpc::InsecureServerCredentials()),
+        gate_(gate) {}
   ~Impl() { Drain(absl::ZeroDuration()); }
 
   absl::Status Start(const std::string& listen, const std::vector<grpc::Service*>& services) {
@@ -83,7 +86,7 @@ class Server::Impl {
     grpc::ServerBuilder builder;
     SetLimits(builder);
     int port = 0;
-    builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(listen, credentials_, &port);
     for (grpc::Service* const service : services) builder.RegisterService(service);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port <= 0) {
@@ -133,6 +136,7 @@ class Server::Impl {
 
  private:
   const absl::Duration drain_timeout_;
+  const std::shared_ptr<grpc::ServerCredentials> credentials_;
   ServingGate& gate_;
   std::vector<std::string> names_;
   std::string address_;

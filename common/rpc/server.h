@@ -16,6 +16,8 @@ struct ServerOptions {
   // "host:port"; port 0 picks a free one.
   std::string listen = "127.0.0.1:0";
   absl::Duration drain_timeout = absl::Seconds(30);
+  // Null: plain text.
+  std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;
 };
 
 struct NamedService {

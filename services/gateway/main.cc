@@ -5,7 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "common/rpc/client_security_flags.h"
 #include "common/rpc/server.h"
+#include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
 #include "common/status_macros.h"
 #include "common/termination.h"
@@ -24,8 +26,11 @@ namespace {
 absl::Status Run() {
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
   auto& termination = *new Termination();  // Its thread never ends.
-  StubPool<v1::TokenizerService> tokenizers(absl::GetFlag(FLAGS_tokenizer));
-  StubPool<v1::ModelService> models(absl::GetFlag(FLAGS_model));
+  // After it, for credentials start threads, which must not get its signals.
+  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
+  ASSIGN_OR_RETURN(const auto calling, ChannelCredentialsFromFlags());
+  StubPool<v1::TokenizerService> tokenizers(absl::GetFlag(FLAGS_tokenizer), calling);
+  StubPool<v1::ModelService> models(absl::GetFlag(FLAGS_model), calling);
   ServingGate gate;
   std::unique_ptr<Server> server;
   bool is_ready = false;
@@ -49,7 +54,8 @@ absl::Status Run() {
   GatewayServiceImpl service(tokenizers, models, *monitor, gate);
   ASSIGN_OR_RETURN(std::unique_ptr<Server> started,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
-                                  .drain_timeout = absl::GetFlag(FLAGS_drain_timeout)},
+                                  .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
+                                  .credentials = listening},
                                  {{"llama.v1.GatewayService", &service}}, gate));
   {
     MutexLock lock(&mutex);

@@ -21,7 +21,9 @@ class StubPool {
  public:
   using Stub = typename Service::Stub;
 
-  explicit StubPool(std::string target) : target_(std::move(target)) {
+  explicit StubPool(std::string target, std::shared_ptr<grpc::ChannelCredentials> credentials =
+                                            grpc::InsecureChannelCredentials())
+      : target_(std::move(target)), credentials_(std::move(credentials)) {
     MutexLock lock(&mutex_);
     connections_.push_back(Connect());
     first_ = connections_.front()->stub.get();
@@ -60,7 +62,7 @@ class StubPool {
 
   std::unique_ptr<Connection> Connect() const {
     auto connection = std::make_unique<Connection>();
-    connection->stub = Service::NewStub(CreateChannel(target_));
+    connection->stub = Service::NewStub(llama::CreateChannel(target_, credentials_));
     return connection;
   }
   void Release(Connection* released) {
@@ -77,6 +79,7 @@ class StubPool {
   }
 
   const std::string target_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   mutable Mutex mutex_;
   std::vector<std::unique_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
   Stub* first_ = nullptr;

@@ -5,8 +5,10 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
+#include "common/mapping_faults.h"
 #include "common/program.h"
 #include "common/rpc/server.h"
+#include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
 #include "common/status_macros.h"
 #include "common/termination.h"
@@ -87,12 +89,14 @@ absl::Status Validate(const ServedModelOptions& options, const ComputePlan& plan
 
 absl::Status Serve(const ServedModelOptions& options, const ComputePlan& plan,
                    Termination& termination) {
+  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
   ServingGate gate;
   ModelServiceImpl service(gate);
   std::unique_ptr<ServedModel> model;  // Outlives the server.
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
-                                  .drain_timeout = absl::GetFlag(FLAGS_drain_timeout)},
+                                  .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
+                                  .credentials = listening},
                                  {{"llama.v1.ModelService", &service}}, gate));
   LogInfo(absl::StrCat("loading ", options.folder, ": ", Describe(plan)));
   int64_t reported = 0;
@@ -137,6 +141,7 @@ absl::Status Run() {
 int main(int argc, char** argv) {
   llama::ParseProgramFlags(
       argc, argv, "serves llama.v1.ModelService: a Llama 2 checkpoint, token ids in and out.");
+  llama::ExitOnMappingFaults("lnb-model");
   const absl::Status status = llama::Run();
   return status.ok() ? 0 : llama::ReportFailure("lnb-model", status);
 }

@@ -112,6 +112,8 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
   return absl::FromChrono(context.deadline());
 }
 
+}  // namespace
+
 absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,
                                           const grpc::CallbackServerContext& context) {
   if (in.stopping().stop_sequences_size() > 0) {
@@ -151,6 +153,8 @@ ScoreRequest FromProto(const v1::ScoreRequest& in, const grpc::CallbackServerCon
           .caller = CallerOf(context),
           .deadline = DeadlineOf(context)};
 }
+
+namespace {
 
 v1::ModelIdentity Identity(const ServedModel& model) {
   v1::ModelIdentity identity;

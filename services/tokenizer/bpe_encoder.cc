@@ -6,7 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "services/tokenizer/utf8.h"
+#include "common/utf8.h"
 
 namespace llama {
 namespace {
@@ -20,6 +20,7 @@ struct Symbol {
   int32_t next = kNone;
   uint32_t begin = 0;
   uint32_t bytes = 0;
+  bool frozen = false;  // A user-defined piece, which never merges.
 };
 
 // Two neighbours that would make a piece.
@@ -41,11 +42,11 @@ class Merger {
   Merger(const Vocabulary& vocabulary, absl::string_view text, std::vector<TextToken>& tokens)
       : vocabulary_(vocabulary), text_(text), tokens_(tokens) {}
 
-  void AddSymbol(size_t begin, size_t bytes) {
+  void AddSymbol(size_t begin, size_t bytes, bool frozen) {
     const auto index = static_cast<int32_t>(symbols_.size());
     if (index > 0) symbols_.back().next = index;
     symbols_.push_back(
-        {index - 1, kNone, static_cast<uint32_t>(begin), static_cast<uint32_t>(bytes)});
+        {index - 1, kNone, static_cast<uint32_t>(begin), static_cast<uint32_t>(bytes), frozen});
   }
 
   // Merges the symbols added so far, emits their tokens and forgets them.
@@ -75,6 +76,7 @@ class Merger {
     if (left == kNone || right == kNone) return;
     const Symbol& a = symbols_[left];
     const Symbol& b = symbols_[right];
+    if (a.frozen || b.frozen) return;
     const absl::string_view joined = text_.substr(a.begin, a.bytes + b.bytes);
     const std::optional<TokenId> id = vocabulary_.FindText(joined);
     if (!id.has_value()) return;
@@ -169,13 +171,15 @@ std::string NormalizeText(const Vocabulary& vocabulary, absl::string_view text) 
 void EncodeBpe(const Vocabulary& vocabulary, absl::string_view normalized,
                std::vector<TextToken>& tokens) {
   Merger merger(vocabulary, normalized, tokens);
+  // SentencePiece takes an unused piece apart as it was put together last, wherever in the text
+  // that was: with such pieces all of the text must merge at once.
+  const bool cuts = !vocabulary.has_unused();
   char32_t left = 0;
   for (size_t at = 0; at < normalized.size();) {
     if (const size_t bytes = vocabulary.UserDefinedPrefix(normalized.substr(at)); bytes > 0) {
-      // A user-defined piece never merges: it is alone.
-      merger.Finish();
-      merger.AddSymbol(at, bytes);
-      merger.Finish();
+      if (cuts) merger.Finish();
+      merger.AddSymbol(at, bytes, true);
+      if (cuts) merger.Finish();
       at += bytes;
       left = 0;
       continue;
@@ -183,8 +187,8 @@ void EncodeBpe(const Vocabulary& vocabulary, absl::string_view normalized,
     const Utf8Char here = FirstChar(normalized.substr(at));
     // No merge crosses a border that no piece spans, so what lies between two such borders merges
     // by itself. That keeps the heap small.
-    if (!vocabulary.MayJoin(left, here.code_point)) merger.Finish();
-    merger.AddSymbol(at, here.bytes);
+    if (cuts && !vocabulary.MayJoin(left, here.code_point)) merger.Finish();
+    merger.AddSymbol(at, here.bytes, false);
     left = here.code_point;
     at += here.bytes;
   }

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status_details.h"
-#include "services/tokenizer/utf8.h"
+#include "common/utf8.h"
 
 namespace llama {
 namespace {

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/program.h"
 #include "common/rpc/server.h"
+#include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
 #include "common/status_macros.h"
 #include "common/termination.h"
@@ -49,12 +50,15 @@ absl::Status Run() {
                                     : absl::UnknownError("cannot write to standard output");
   }
   auto& termination = *new Termination();  // Its thread never ends.
+  // After it, for credentials start threads, which must not get its signals.
+  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
   ServingGate gate;
   TokenizerServiceImpl service(gate);
   std::unique_ptr<const Tokenizer> tokenizer;  // Outlives the server.
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
-                                  .drain_timeout = absl::GetFlag(FLAGS_drain_timeout)},
+                                  .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
+                                  .credentials = listening},
                                  {{"llama.v1.TokenizerService", &service}}, gate));
   ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(path, max_prompt_bytes));
   service.SetTokenizer(tokenizer.get());

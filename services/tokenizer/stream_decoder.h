@@ -17,13 +17,14 @@ struct DecodedText {
 
 // Turns the tokens of one text, as they come, into whole characters, as SentencePiece decodes the
 // whole: runs of byte tokens are characters if they can be, and the first token that has text loses
-// one leading blank. However the tokens are split into calls, the texts put together are the same.
-// Thread-compatible.
+// one leading blank, if encoding puts one there. However the tokens are split into calls, the texts
+// put together are the same. Thread-compatible.
 class StreamDecoder {
  public:
   // The vocabulary must outlive the decoder.
   StreamDecoder(const Vocabulary& vocabulary, bool keep_leading_space)
-      : vocabulary_(vocabulary), drop_blank_(!keep_leading_space) {}
+      : vocabulary_(vocabulary),
+        drop_blank_(!keep_leading_space && vocabulary.add_dummy_prefix()) {}
 
   // Appends what `ids` complete to `out`. Errors: OUT_OF_RANGE (TOKEN_ID); the ids before it are
   // decoded then.

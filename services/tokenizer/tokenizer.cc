@@ -8,6 +8,7 @@
 #include "common/sha256.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
+#include "common/utf8.h"
 #include "services/tokenizer/bpe_encoder.h"
 
 namespace llama {
@@ -27,7 +28,8 @@ std::vector<RoleSpan> FindRoleSpans(std::span<const ChatMessage> messages,
     int64_t begin = id;
     while (begin < count && offsets[begin].end <= contents[i].begin) ++begin;
     int64_t end = begin;
-    while (end < count && offsets[end].begin < contents[i].end) ++end;
+    const bool empty = contents[i].begin == contents[i].end;
+    while (!empty && end < count && offsets[end].begin < contents[i].end) ++end;
     append(Role::kUnspecified, id, begin);
     append(messages[i].role, begin, end);
     id = end;
@@ -35,6 +37,57 @@ std::vector<RoleSpan> FindRoleSpans(std::span<const ChatMessage> messages,
   append(Role::kUnspecified, id, count);
   return spans;
 }
+
+// Where the text of tokens lies that are decoded one by one. The tokens of a character all cover
+// it; a byte that is none covers its U+FFFD.
+class DecodedRanges {
+ public:
+  explicit DecodedRanges(const Vocabulary& vocabulary) : decoder_(vocabulary, false) {}
+
+  absl::Status Push(TokenId id, bool is_byte) {
+    const size_t text = decoded_.text.size();
+    const size_t raw = decoded_.raw.size();
+    const size_t held = decoder_.held().size();
+    RETURN_IF_ERROR(decoder_.Push({&id, 1}, decoded_));
+    ranges_.emplace_back();
+    // Of what has come, the held bytes come first; all of it is theirs if another byte has come.
+    absl::string_view come = absl::string_view(decoded_.raw).substr(raw);
+    if (!is_byte) come = come.substr(0, held);
+    const size_t at = Settle(come, text);
+    if (is_byte) return absl::OkStatus();
+    ranges_[settled_++] = {static_cast<int64_t>(at), static_cast<int64_t>(decoded_.text.size())};
+    return absl::OkStatus();
+  }
+  void Flush() {
+    const size_t text = decoded_.text.size();
+    const std::string held = decoder_.held();
+    decoder_.Flush(decoded_);
+    Settle(held, text);
+  }
+
+  std::vector<Range>& ranges() { return ranges_; }
+  DecodedText& decoded() { return decoded_; }
+
+ private:
+  // The next tokens are those of `bytes`, whose text begins at `at`. Returns where it ends.
+  size_t Settle(absl::string_view bytes, size_t at) {
+    while (!bytes.empty()) {
+      const size_t size = FirstChar(bytes).bytes;
+      const size_t end = at + (size == 0 ? sizeof kReplacement - 1 : size);
+      for (size_t i = 0; i < std::max<size_t>(size, 1); ++i) {
+        ranges_[settled_++] = {static_cast<int64_t>(at), static_cast<int64_t>(end)};
+      }
+      bytes.remove_prefix(std::max<size_t>(size, 1));
+      at = end;
+    }
+    return at;
+  }
+
+  StreamDecoder decoder_;
+  DecodedText decoded_;
+  std::vector<Range> ranges_;
+  size_t settled_ = 0;  // Tokens whose ranges are known.
+};
 
 }  // namespace
 
@@ -74,7 +127,7 @@ void Tokenizer::Append(absl::string_view text, const EncodeOptions& options,
   absl::StrAppend(&encoding.rendered, text);
 }
 
-void Tokenizer::AppendControl(TokenId id, Encoding& encoding) const {
+void Tokenizer::AppendControl(TokenId id, Encoding& encoding) {
   encoding.ids.push_back(id);
   const auto here = static_cast<int64_t>(encoding.rendered.size());
   encoding.offsets.push_back({here, here});
@@ -93,6 +146,10 @@ absl::StatusOr<Encoding> Tokenizer::EncodeText(absl::string_view text,
 
 absl::StatusOr<Encoding> Tokenizer::EncodeChat(std::span<const ChatMessage> messages,
                                                const EncodeOptions& options) const {
+  if (messages.size() > kMaxMessages) {
+    return FieldInvalid("prompt.chat.messages", absl::StrCat("expected at most ", kMaxMessages,
+                                                             " messages, found ", messages.size()));
+  }
   int64_t bytes = 0;
   for (const ChatMessage& message : messages) bytes += static_cast<int64_t>(message.content.size());
   RETURN_IF_ERROR(CheckLength(bytes));
@@ -122,32 +179,27 @@ absl::StatusOr<Encoding> Tokenizer::EncodeChat(std::span<const ChatMessage> mess
 
 absl::StatusOr<Encoding> Tokenizer::EncodeIds(std::span<const TokenId> ids,
                                               const EncodeOptions& options) const {
-  if (ids.empty()) return FieldInvalid("prompt.token_ids.ids", "expected at least one id");
+  const auto count = static_cast<int64_t>(ids.size());
+  if (count < 1 || count > max_prompt_bytes_) {
+    return FieldInvalid("prompt.token_ids.ids",
+                        absl::StrCat("expected 1 to ", max_prompt_bytes_, " ids, found ", count));
+  }
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < vocabulary_->size()) continue;
     return FieldInvalid(
         absl::StrCat("prompt.token_ids.ids[", i, "]"),
         absl::StrCat("expected an id below ", vocabulary_->size(), ", found ", ids[i]));
   }
+  DecodedRanges ranges(*vocabulary_);
+  for (const TokenId id : ids) {
+    RETURN_IF_ERROR(ranges.Push(id, vocabulary_->piece(id).type == PieceType::kByte));
+    RETURN_IF_ERROR(CheckLength(static_cast<int64_t>(ranges.decoded().text.size())));
+  }
+  ranges.Flush();
   Encoding encoding;
   encoding.ids.assign(ids.begin(), ids.end());
-  StreamDecoder decoder(*vocabulary_, false);
-  DecodedText decoded;
-  size_t open = 0;  // The first token whose character is not complete yet.
-  for (size_t i = 0; i < ids.size(); ++i) {
-    const auto begin = static_cast<int64_t>(decoded.text.size());
-    RETURN_IF_ERROR(decoder.Push(ids.subspan(i, 1), decoded));
-    encoding.offsets.push_back({begin, static_cast<int64_t>(decoded.text.size())});
-    if (!decoder.held().empty()) continue;
-    for (; open < i; ++open) encoding.offsets[open].end = encoding.offsets[i].end;
-    open = i + 1;
-  }
-  decoder.Flush(decoded);
-  for (; open < ids.size(); ++open) {
-    encoding.offsets[open].end = static_cast<int64_t>(decoded.text.size());
-  }
-  encoding.rendered = std::move(decoded.text);
-  if (!options.offsets) encoding.offsets.clear();
+  encoding.rendered = std::move(ranges.decoded().text);
+  if (options.offsets) encoding.offsets = std::move(ranges.ranges());
   ConvertRanges(encoding.rendered, options.offset_unit, encoding.offsets);
   return encoding;
 }
@@ -156,7 +208,17 @@ absl::StatusOr<DecodedText> Tokenizer::Decode(std::span<const TokenId> ids,
                                               bool keep_leading_space) const {
   StreamDecoder decoder(*vocabulary_, keep_leading_space);
   DecodedText decoded;
-  RETURN_IF_ERROR(decoder.Push(ids, decoded));
+  // In pieces, so that the text does not grow far beyond what is allowed.
+  constexpr size_t kPiece = 64;
+  for (std::span<const TokenId> rest = ids; !rest.empty();) {
+    const size_t count = std::min(rest.size(), kPiece);
+    RETURN_IF_ERROR(decoder.Push(rest.first(count), decoded));
+    rest = rest.subspan(count);
+    if (decoded.text.size() + decoded.raw.size() <= kMaxDecodedBytes) continue;
+    return FieldInvalid("ids", absl::StrCat("expected tokens of at most ", kMaxDecodedBytes,
+                                            " bytes of text and raw together: decode them in "
+                                            "parts, as a stream"));
+  }
   decoder.Flush(decoded);
   return decoded;
 }

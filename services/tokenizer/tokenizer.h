@@ -16,6 +16,12 @@
 
 namespace llama {
 
+// Most messages of a chat. Its text is bounded by max_prompt_bytes; this bounds what is put
+// between.
+inline constexpr size_t kMaxMessages = 4096;
+// Most bytes, of text and raw together, that a list of ids is decoded to: they go into one message.
+inline constexpr size_t kMaxDecodedBytes = 4'000'000;
+
 enum class ControlText { kLiteral, kReject };
 
 struct EncodeOptions {
@@ -51,11 +57,12 @@ class Tokenizer {
   absl::StatusOr<Encoding> EncodeChat(std::span<const ChatMessage> messages,
                                       const EncodeOptions& options) const;
   // What was encoded elsewhere: the ids as they are, with their text. Errors: INVALID_ARGUMENT
-  // (FIELD_INVALID): no ids, or one that is outside the vocabulary.
+  // (FIELD_INVALID): no ids, more than max_prompt_bytes(), or one that is outside the vocabulary;
+  // (PROMPT_TOO_LONG): their text is too long.
   absl::StatusOr<Encoding> EncodeIds(std::span<const TokenId> ids,
                                      const EncodeOptions& options) const;
 
-  // Errors: OUT_OF_RANGE (TOKEN_ID).
+  // Errors: OUT_OF_RANGE (TOKEN_ID); INVALID_ARGUMENT (FIELD_INVALID): more than kMaxDecodedBytes.
   absl::StatusOr<DecodedText> Decode(std::span<const TokenId> ids, bool keep_leading_space) const;
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
@@ -68,7 +75,7 @@ class Tokenizer {
             int64_t max_prompt_bytes);
   absl::Status CheckLength(int64_t bytes) const;
   void Append(absl::string_view text, const EncodeOptions& options, Encoding& encoding) const;
-  void AppendControl(TokenId id, Encoding& encoding) const;
+  static void AppendControl(TokenId id, Encoding& encoding);
 
   const std::unique_ptr<const Vocabulary> vocabulary_;
   const std::string digest_;

@@ -5,21 +5,19 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "common/printable.h"
 #include "common/status_macros.h"
+#include "common/utf8.h"
+#include "google/protobuf/io/coded_stream.h"
 #include "llama/files/sentencepiece_model.pb.h"
-#include "services/tokenizer/utf8.h"
 
 namespace llama {
 namespace {
 
-constexpr int kMaxPieces = 1'000'000;
 constexpr size_t kMaxPieceBytes = 4096;
-// What SentencePiece's decoder puts in the place of the unknown token.
-constexpr char kUnknownSurface[] = " \xE2\x81\x87 ";
 
 using Model = files::SentencePieceModel;
 
@@ -37,8 +35,14 @@ std::optional<PieceType> TypeOf(const Model::Piece& piece) {
       return PieceType::kUnused;
     case Model::Piece::BYTE:
       return PieceType::kByte;
+    default:
+      return std::nullopt;
   }
-  return std::nullopt;
+}
+
+bool IsText(PieceType type) {
+  return type == PieceType::kNormal || type == PieceType::kUserDefined ||
+         type == PieceType::kUnused;
 }
 
 bool IsValidUtf8(absl::string_view text) {
@@ -56,6 +60,40 @@ std::optional<uint8_t> ByteOf(absl::string_view spelling) {
     if (spelling == absl::StrFormat("<0x%02X>", value)) return static_cast<uint8_t>(value);
   }
   return std::nullopt;
+}
+
+// The number of pieces in a serialized model, counted before anything is allocated for them;
+// nullopt if it is damaged, or has a wire type that no field of it has.
+std::optional<int> CountPieces(absl::string_view file) {
+  constexpr uint32_t kPieces = Model::kPiecesFieldNumber << 3 | 2;
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(file.data()),
+                                            static_cast<int>(file.size()));
+  int pieces = 0;
+  while (const uint32_t tag = in.ReadTag()) {
+    uint64_t number = 0;
+    uint32_t size = 0;
+    bool skipped = false;
+    switch (tag & 7) {
+      case 0:  // A varint.
+        skipped = in.ReadVarint64(&number);
+        break;
+      case 1:
+        skipped = in.Skip(8);
+        break;
+      case 2:  // Bytes, their number first.
+        skipped = in.ReadVarint32(&size) && size <= file.size() && in.Skip(static_cast<int>(size));
+        break;
+      case 5:
+        skipped = in.Skip(4);
+        break;
+      default:
+        break;
+    }
+    if (!skipped) return std::nullopt;
+    if (tag == kPieces) ++pieces;
+  }
+  if (!in.ConsumedEntireMessage()) return std::nullopt;
+  return pieces;
 }
 
 absl::Status CheckSettings(const Model& model) {
@@ -80,13 +118,24 @@ absl::Status CheckSettings(const Model& model) {
   if (!normalizer.escape_whitespaces()) {
     return refuse("normalizer_spec.escape_whitespaces", "true");
   }
+  if (!model.denormalizer_spec().precompiled_charsmap().empty()) {
+    return refuse("denormalizer_spec.precompiled_charsmap", "none");
+  }
+  const std::string& unknown = trainer.unk_surface();
+  if (unknown.size() > kMaxPieceBytes || !IsValidUtf8(unknown) ||
+      unknown.find('\0') != std::string::npos) {
+    return refuse("trainer_spec.unk_surface",
+                  absl::StrCat("at most ", kMaxPieceBytes, " bytes of UTF-8 without a zero byte"));
+  }
   return absl::OkStatus();
 }
 
-absl::StatusOr<Piece> CheckPiece(const Model::Piece& in) {
+absl::StatusOr<Piece> CheckPiece(const Model::Piece& in, const std::string& unknown_surface) {
   Piece piece{.spelling = in.piece(), .bytes = "", .score = in.score()};
   const std::optional<PieceType> type = TypeOf(in);
-  if (!type.has_value()) return absl::InvalidArgumentError("has an unknown type");
+  if (!type.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat("has a type that is not known, ", in.type()));
+  }
   piece.type = *type;
   if (piece.spelling.empty()) return absl::InvalidArgumentError("is empty");
   if (piece.spelling.size() > kMaxPieceBytes) {
@@ -94,13 +143,14 @@ absl::StatusOr<Piece> CheckPiece(const Model::Piece& in) {
         absl::StrCat("has ", piece.spelling.size(), " bytes, expected at most ", kMaxPieceBytes));
   }
   if (!IsValidUtf8(piece.spelling)) return absl::InvalidArgumentError("is not valid UTF-8");
-  if (!std::isfinite(piece.score))
-    return absl::InvalidArgumentError("has a score that is no number");
+  if (!std::isfinite(piece.score)) {
+    return absl::InvalidArgumentError(absl::StrCat("expected a finite score, found ", piece.score));
+  }
   switch (piece.type) {
     case PieceType::kControl:
       break;
     case PieceType::kUnknown:
-      piece.bytes = kUnknownSurface;
+      piece.bytes = unknown_surface;
       break;
     case PieceType::kByte: {
       const std::optional<uint8_t> byte = ByteOf(piece.spelling);
@@ -123,14 +173,17 @@ absl::StatusOr<std::unique_ptr<const Vocabulary>> Vocabulary::Parse(absl::string
   const auto refuse = [name](absl::string_view problem) {
     return absl::InvalidArgumentError(absl::StrCat(name, ": ", problem));
   };
-  Model model;
-  if (static_cast<int64_t>(file.size()) > kMaxVocabularyFileBytes ||
-      !model.ParseFromArray(file.data(), static_cast<int>(file.size()))) {
-    return refuse("expected a SentencePiece model, found something else or a damaged one");
-  }
-  if (model.pieces_size() == 0 || model.pieces_size() > kMaxPieces) {
+  if (static_cast<int64_t>(file.size()) > kMaxVocabularyFileBytes) {
     return refuse(
-        absl::StrCat("expected 1 to ", kMaxPieces, " pieces, found ", model.pieces_size()));
+        absl::StrCat("expected at most ", kMaxVocabularyFileBytes, " bytes, found ", file.size()));
+  }
+  const std::optional<int> count = CountPieces(file);
+  if (count.has_value() && (*count == 0 || *count > kMaxPieces)) {
+    return refuse(absl::StrCat("expected 1 to ", kMaxPieces, " pieces, found ", *count));
+  }
+  Model model;
+  if (!count.has_value() || !model.ParseFromArray(file.data(), static_cast<int>(file.size()))) {
+    return refuse("expected a SentencePiece model, found something else or a damaged one");
   }
   if (const absl::Status status = CheckSettings(model); !status.ok()) {
     return refuse(status.message());
@@ -141,19 +194,21 @@ absl::StatusOr<std::unique_ptr<const Vocabulary>> Vocabulary::Parse(absl::string
   for (int id = 0; id < model.pieces_size(); ++id) {
     const auto refuse_piece = [&](absl::string_view problem) {
       return refuse(absl::StrCat(
-          "piece ", id, " \"",
-          absl::Utf8SafeCHexEscape(absl::string_view(model.pieces(id).piece()).substr(0, 64)),
+          "piece ", id, " \"", Printable(absl::string_view(model.pieces(id).piece()).substr(0, 64)),
           "\" ", problem));
     };
-    absl::StatusOr<Piece> piece = CheckPiece(model.pieces(id));
+    absl::StatusOr<Piece> piece = CheckPiece(model.pieces(id), model.trainer_spec().unk_surface());
     if (!piece.ok()) return refuse_piece(piece.status().message());
     if (!vocabulary->Add(*std::move(piece))) return refuse_piece("stands there twice");
   }
 
   std::bitset<256> bytes;
   int unknowns = 0;
+  std::vector<absl::string_view> user_defined;
   for (TokenId id = 0; id < vocabulary->size(); ++id) {
     const Piece& piece = vocabulary->piece(id);
+    if (piece.type == PieceType::kUserDefined) user_defined.push_back(piece.spelling);
+    if (piece.type == PieceType::kUnused) vocabulary->has_unused_ = true;
     if (piece.type == PieceType::kUnknown) {
       vocabulary->unknown_ = id;
       ++unknowns;
@@ -163,6 +218,7 @@ absl::StatusOr<std::unique_ptr<const Vocabulary>> Vocabulary::Parse(absl::string
     vocabulary->bytes_[byte] = id;
     bytes.set(byte);
   }
+  vocabulary->user_defined_ = PrefixSet(std::move(user_defined));
   if (!bytes.all()) {
     return refuse(absl::StrCat("expected a piece for each of 256 bytes, found ", bytes.count()));
   }
@@ -184,18 +240,8 @@ bool Vocabulary::Add(Piece piece) {
   const auto id = static_cast<TokenId>(pieces_.size());
   pieces_.push_back(std::move(piece));
   const absl::string_view spelling = pieces_.back().spelling;
-  const PieceType type = pieces_.back().type;
-  const bool is_text =
-      type == PieceType::kNormal || type == PieceType::kUserDefined || type == PieceType::kUnused;
-  if (!(is_text ? text_pieces_ : other_pieces_).emplace(spelling, id).second) return false;
-  if (!is_text) return true;
-  if (type == PieceType::kUserDefined) {
-    const auto longer = [](absl::string_view a, absl::string_view b) {
-      return a.size() > b.size();
-    };
-    user_defined_.insert(
-        std::upper_bound(user_defined_.begin(), user_defined_.end(), spelling, longer), spelling);
-  }
+  if (!spellings_.emplace(spelling, id).second) return false;
+  if (!IsText(pieces_.back().type)) return true;
   Utf8Char left = FirstChar(spelling);
   for (size_t at = left.bytes; at < spelling.size(); at += left.bytes) {
     const Utf8Char right = FirstChar(spelling.substr(at));
@@ -206,16 +252,9 @@ bool Vocabulary::Add(Piece piece) {
 }
 
 std::optional<TokenId> Vocabulary::FindText(absl::string_view spelling) const {
-  const auto found = text_pieces_.find(spelling);
-  if (found == text_pieces_.end()) return std::nullopt;
+  const auto found = spellings_.find(spelling);
+  if (found == spellings_.end() || !IsText(pieces_[found->second].type)) return std::nullopt;
   return found->second;
-}
-
-size_t Vocabulary::UserDefinedPrefix(absl::string_view text) const {
-  for (const absl::string_view piece : user_defined_) {
-    if (text.substr(0, piece.size()) == piece) return piece.size();
-  }
-  return 0;
 }
 
 }  // namespace llama

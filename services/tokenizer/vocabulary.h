@@ -12,13 +12,18 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "services/tokenizer/prefix_set.h"
 
 namespace llama {
 
 using TokenId = uint32_t;
 
-// Largest tokenizer.model that is read; Llama 2's has 0.5 MB.
+// Largest tokenizer.model that is read, and most pieces; Llama 2's has 0.5 MB and 32,000.
 inline constexpr int64_t kMaxVocabularyFileBytes = int64_t{16} << 20;
+inline constexpr int kMaxPieces = 1 << 19;
+
+// U+2581, SentencePiece's blank.
+inline constexpr char kSpaceSymbol[] = "\xE2\x96\x81";
 
 enum class PieceType { kNormal, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
@@ -34,6 +39,7 @@ struct Piece {
 class Vocabulary {
  public:
   // Errors: INVALID_ARGUMENT, starting with `name` and naming what was expected and what was found.
+  // Refused with at most some 200 bytes of memory per piece.
   static absl::StatusOr<std::unique_ptr<const Vocabulary>> Parse(absl::string_view file,
                                                                  absl::string_view name);
 
@@ -49,12 +55,16 @@ class Vocabulary {
   // The token of a single byte.
   TokenId byte(uint8_t value) const { return bytes_[value]; }
   bool add_dummy_prefix() const { return add_dummy_prefix_; }
+  // Whether any piece is of type kUnused.
+  bool has_unused() const { return has_unused_; }
 
   // The piece that text of this spelling may become: a normal, user-defined or unused one. Text
   // never becomes a control piece, the unknown one, or (but by byte()) a byte.
   std::optional<TokenId> FindText(absl::string_view spelling) const;
   // The longest user-defined piece that `text` starts with; its length, or 0.
-  size_t UserDefinedPrefix(absl::string_view text) const;
+  size_t UserDefinedPrefix(absl::string_view text) const {
+    return user_defined_.LongestPrefix(text);
+  }
   // Whether any piece has these two characters side by side. Where none has, no merge crosses.
   bool MayJoin(char32_t left, char32_t right) const {
     return joints_.contains(uint64_t{left} << 32 | right);
@@ -67,15 +77,15 @@ class Vocabulary {
 
   std::vector<Piece> pieces_;
   // Views into pieces_, whose strings do not move: it is reserved before the first piece.
-  absl::flat_hash_map<absl::string_view, TokenId> text_pieces_;
-  absl::flat_hash_map<absl::string_view, TokenId> other_pieces_;
+  absl::flat_hash_map<absl::string_view, TokenId> spellings_;
   absl::flat_hash_set<uint64_t> joints_;
-  std::vector<absl::string_view> user_defined_;  // Longest first.
+  PrefixSet user_defined_;
   std::array<TokenId, 256> bytes_ = {};
   TokenId bos_ = 0;
   TokenId eos_ = 0;
   TokenId unknown_ = 0;
   bool add_dummy_prefix_ = true;
+  bool has_unused_ = false;
 };
 
 }  // namespace llama

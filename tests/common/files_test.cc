@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cstddef>
@@ -6,6 +9,7 @@
 #include <string>
 
 #include "common/mapped_file.h"
+#include "common/mapping_faults.h"
 #include "common/read_file.h"
 #include "common/sha256.h"
 #include "gmock/gmock.h"
@@ -75,6 +79,45 @@ TEST_F(FilesTest, WhatIsNotARegularFileIsRefusedByName) {
 TEST(Sha256Test, MatchesTheStandard) {
   EXPECT_EQ(Sha256Hex(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(Sha256Hex("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+using FilesDeathTest = FilesTest;
+
+TEST_F(FilesDeathTest, AMappedFileThatIsCutShortEndsTheProcessWithItsName) {
+  const std::string path = Write("cut\n.pth", std::string(1 << 20, 'x'));
+  const auto read_what_is_gone = [&] {
+    ExitOnMappingFaults("the-program");
+    const MappedFile other = MappedFile::Open(Write("other", "y")).value();
+    const MappedFile mapped = MappedFile::Open(path).value();
+    std::filesystem::resize_file(path, 4096);
+    volatile std::byte sum = {};
+    for (const std::byte byte : mapped.bytes()) sum = sum ^ byte;
+  };
+  EXPECT_EXIT(read_what_is_gone(), testing::ExitedWithCode(1),
+              "the-program: .*cut.n.pth: a part of it that is in use cannot be read any more");
+}
+
+TEST_F(FilesDeathTest, AnyOtherBusErrorEndsTheProcessAsBefore) {
+  const std::string path = Write("file", std::string(1 << 20, 'x'));
+  const auto read_what_is_not_ours = [&] {
+    ExitOnMappingFaults("the-program");
+    const std::byte* gone = nullptr;
+    {
+      // Mapped by someone else; a mapping of ours was there before.
+      const MappedFile mapped = MappedFile::Open(path).value();
+      gone = mapped.bytes().data();
+    }
+    const int fd = open(path.c_str(), O_RDONLY);
+    mmap(const_cast<std::byte*>(gone), 1 << 20, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    std::filesystem::resize_file(path, 0);
+    volatile std::byte byte = *gone;
+    (void)byte;
+  };
+#ifdef LNB_SANITIZED
+  EXPECT_DEATH(read_what_is_not_ours(), "");
+#else
+  EXPECT_EXIT(read_what_is_not_ours(), testing::KilledBySignal(SIGBUS), "^$");
+#endif
 }
 
 }  // namespace

@@ -63,13 +63,13 @@ class Service:
 class Services:
     """Tokenizer, model and gateway, wired together."""
 
-    def __init__(self, model_dir=STORIES, tokenizer_dir=None, model_flags=()):
-        self.model_dir, self.model_flags = model_dir, model_flags
+    def __init__(self, model_dir=STORIES, tokenizer_dir=None, model_flags=(), flags=()):
+        self.model_dir, self.model_flags = model_dir, (*flags, *model_flags)
         self.tokenizer = Service("lnb-tokenizer", "llama.v1.TokenizerService",
-                                 f"--model_dir={tokenizer_dir or model_dir}")
+                                 f"--model_dir={tokenizer_dir or model_dir}", *flags)
         self.model = self.start_model()
         self.gateway = Service("lnb-gateway", "llama.v1.GatewayService", f"--tokenizer={self.tokenizer.address}",
-                               f"--model={self.model.address}")
+                               f"--model={self.model.address}", *flags)
 
     def start_model(self, port=None):
         return Service("lnb-model", "llama.v1.ModelService", f"--model_dir={self.model_dir}", *self.model_flags,

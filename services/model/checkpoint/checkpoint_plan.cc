@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/printable.h"
 #include "common/status_macros.h"
 
 namespace llama {
@@ -18,8 +18,7 @@ using TensorIndex = absl::flat_hash_map<absl::string_view, const StoredTensor*>;
 
 absl::Status Refuse(const TorchFile& file, absl::string_view tensor, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(file.file.path(), ": tensor \"",
-                                                 absl::Utf8SafeCHexEscape(tensor.substr(0, 200)),
-                                                 "\": ", what));
+                                                 Printable(tensor.substr(0, 200)), "\": ", what));
 }
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
@@ -64,16 +63,18 @@ std::vector<PlannedMatrix> Expected(const ModelConfig& config) {
 }
 
 // The shape that a file's part of the matrix must have.
-absl::StatusOr<std::vector<int64_t>> PartShape(const PlannedMatrix& matrix, int64_t files) {
+absl::StatusOr<std::vector<int64_t>> PartShape(const PlannedMatrix& matrix,
+                                               std::span<const TorchFile> files) {
+  const auto count = static_cast<int64_t>(files.size());
   if (matrix.split == Split::kNone) return std::vector<int64_t>{matrix.cols};
   const int64_t cut = matrix.split == Split::kRows ? matrix.rows : matrix.cols;
-  if (cut % files != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor \"", matrix.name, "\": its ", cut,
-                                                   " rows or columns cannot be divided among ",
-                                                   files, " files"));
+  if (cut % count != 0) {
+    return Refuse(
+        files.back(), matrix.name,
+        absl::StrCat("its ", cut, " rows or columns cannot be divided among ", count, " files"));
   }
-  return matrix.split == Split::kRows ? std::vector<int64_t>{matrix.rows / files, matrix.cols}
-                                      : std::vector<int64_t>{matrix.rows, matrix.cols / files};
+  return matrix.split == Split::kRows ? std::vector<int64_t>{matrix.rows / count, matrix.cols}
+                                      : std::vector<int64_t>{matrix.rows, matrix.cols / count};
 }
 
 }  // namespace
@@ -90,8 +91,7 @@ absl::StatusOr<CheckpointPlan> PlanCheckpoint(const ModelConfig& config,
   }
   plan.matrices = Expected(plan.config);
   for (PlannedMatrix& matrix : plan.matrices) {
-    ASSIGN_OR_RETURN(const std::vector<int64_t> shape,
-                     PartShape(matrix, static_cast<int64_t>(files.size())));
+    ASSIGN_OR_RETURN(const std::vector<int64_t> shape, PartShape(matrix, files));
     for (size_t i = 0; i < files.size(); ++i) {
       const auto found = indexes[i].find(matrix.name);
       if (found == indexes[i].end()) return Refuse(files[i], matrix.name, "missing");

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/printable.h"
 #include "common/status_macros.h"
 #include "google/protobuf/util/json_util.h"
 #include "llama/files/params.pb.h"
@@ -42,8 +42,7 @@ absl::Status CheckRange(T value, const Limits<T>& limits) {
 }
 
 absl::Status RefuseKey(absl::string_view key, absl::string_view what) {
-  return absl::InvalidArgumentError(
-      absl::StrCat(absl::Utf8SafeCHexEscape(key.substr(0, 64)), ": ", what));
+  return absl::InvalidArgumentError(absl::StrCat(Printable(key.substr(0, 64)), ": ", what));
 }
 
 // protobuf's parser is lenient: it takes the last of two equal keys, a key under two spellings,
@@ -80,8 +79,8 @@ absl::Status CheckFlatObject(absl::string_view json) {
     const bool is_number =
         !value.empty() && value.find_first_not_of("0123456789+-.eE") == absl::string_view::npos;
     if (!is_number && value != "null") {
-      return RefuseKey(key, absl::StrCat("expected a number, found ",
-                                         absl::Utf8SafeCHexEscape(value.substr(0, 64))));
+      return RefuseKey(key,
+                       absl::StrCat("expected a number, found ", Printable(value.substr(0, 64))));
     }
     at += value.size();
     more = take(',');
@@ -101,8 +100,8 @@ absl::StatusOr<files::Params> ParseJson(absl::string_view json) {
       google::protobuf::StringPiece(json.data(), json.size()), &params);
   if (!parsed.ok()) {
     const auto message = parsed.message();
-    return absl::InvalidArgumentError(absl::Utf8SafeCHexEscape(
-        absl::string_view(message.data(), std::min<size_t>(message.size(), 300))));
+    return absl::InvalidArgumentError(
+        Printable(absl::string_view(message.data(), std::min<size_t>(message.size(), 300))));
   }
   return params;
 }

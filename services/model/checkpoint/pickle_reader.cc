@@ -5,8 +5,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/printable.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 
@@ -14,6 +14,8 @@ namespace llama {
 namespace {
 
 constexpr size_t kMaxValues = 1'000'000;
+// Of the dict, and made on the way. A model of 1024 layers has 9220.
+constexpr size_t kMaxTensors = 20'000;
 constexpr size_t kMaxDimensions = 8;
 // Every tensor keeps a copy of its storage's key, and many may recall one text from the memo.
 constexpr size_t kMaxStorageKeyBytes = 32;
@@ -129,6 +131,10 @@ class Parser {
     return absl::InvalidArgumentError(absl::StrCat("pickle: byte ", opcode_at_, ": ", what));
   }
 
+  absl::Status RefuseTensors() const {
+    return Refuse(absl::StrCat("expected at most ", kMaxTensors, " tensors"));
+  }
+
   template <typename T>
   absl::StatusOr<T> Take() {
     if (pickle_.size() - at_ < sizeof(T)) return Refuse("cut short");
@@ -214,8 +220,8 @@ class Parser {
         ASSIGN_OR_RETURN(const absl::string_view name, TakeLine());
         const std::optional<Global> global = FindGlobal(module, name);
         if (!global.has_value()) {
-          return Refuse(absl::StrCat("names ", absl::Utf8SafeCHexEscape(module.substr(0, 100)), ".",
-                                     absl::Utf8SafeCHexEscape(name.substr(0, 100)),
+          return Refuse(absl::StrCat("names ", Printable(module.substr(0, 100)), ".",
+                                     Printable(name.substr(0, 100)),
                                      ", which no checkpoint needs"));
         }
         return Push({.kind = Kind::kGlobal, .number = static_cast<int64_t>(*global)});
@@ -365,6 +371,7 @@ class Parser {
         Item(arguments, 1).kind != Kind::kInt || Item(arguments, 1).number < 0) {
       return Refuse("_rebuild_tensor_v2 without a storage and an offset of at least 0");
     }
+    if (tensors_.size() >= kMaxTensors) return RefuseTensors();
     const Value& storage = Item(arguments, 0);
     PickledTensor tensor = {.name = "",
                             .type = *StorageType(static_cast<Global>(Item(storage, 1).number)),
@@ -390,13 +397,15 @@ class Parser {
       if (item.dict != root) continue;
       const Value& key = values_[item.key];
       if (key.kind != Kind::kText) return Refuse("expected a dict with names as keys");
-      const std::string name = absl::Utf8SafeCHexEscape(key.text.substr(0, 200));
+      const std::string name = Printable(key.text.substr(0, 200));
       if (values_[item.value].kind != Kind::kTensor) {
         return Refuse(absl::StrCat("\"", name, "\": expected a tensor"));
       }
       if (!names.insert(key.text).second) {
         return Refuse(absl::StrCat("\"", name, "\" stands there twice"));
       }
+      // One tensor may be recalled under any number of names.
+      if (result.size() >= kMaxTensors) return RefuseTensors();
       result.push_back(tensors_[static_cast<size_t>(values_[item.value].number)]);
       result.back().name = std::string(key.text);
     }

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/printable.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 #include "services/model/checkpoint/pickle_reader.h"
@@ -16,6 +16,8 @@ namespace llama {
 namespace {
 
 constexpr absl::string_view kPickleName = "/data.pkl";
+// Of an entry that no tensor uses: version, byteorder and the like.
+constexpr size_t kMaxUnusedBytes = size_t{64} << 10;
 
 using EntryIndex = absl::flat_hash_map<absl::string_view, size_t>;
 
@@ -57,8 +59,9 @@ std::optional<int64_t> Count(const PickledTensor& tensor) {
   return count;
 }
 
-// An entry's bytes have one type, so that verifying looks for NaN in all of them.
-absl::Status CheckOneTypePerEntry(const TorchFile& torch) {
+// An entry's bytes have one type, so that verifying looks for NaN in all of them; and none is large
+// for nothing, so that verifying takes no longer than the model justifies.
+absl::Status CheckUseOfEntries(const TorchFile& torch, size_t pickle) {
   std::vector<const StoredTensor*> users(torch.entries.size());
   for (const StoredTensor& tensor : torch.tensors) {
     const StoredTensor*& first = users[tensor.entry];
@@ -68,6 +71,13 @@ absl::Status CheckOneTypePerEntry(const TorchFile& torch) {
         absl::StrCat("entry \"", torch.entries[tensor.entry].name, "\": expected one type, found ",
                      NameOf(first->info.type), " and ", NameOf(tensor.info.type)));
   }
+  for (size_t i = 0; i < users.size(); ++i) {
+    const ZipEntry& entry = torch.entries[i];
+    if (users[i] != nullptr || i == pickle || entry.data.size() <= kMaxUnusedBytes) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("entry \"", entry.name, "\": expected at most ", kMaxUnusedBytes,
+                     " bytes that no tensor uses, found ", entry.data.size()));
+  }
   return absl::OkStatus();
 }
 
@@ -75,14 +85,13 @@ absl::StatusOr<StoredTensor> Locate(const PickledTensor& tensor, const std::stri
                                     const std::vector<ZipEntry>& entries, const EntryIndex& index) {
   const auto refuse = [&tensor](absl::string_view what) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "tensor \"", absl::Utf8SafeCHexEscape(absl::string_view(tensor.name).substr(0, 200)),
-        "\": ", what));
+        "tensor \"", Printable(absl::string_view(tensor.name).substr(0, 200)), "\": ", what));
   };
   const std::string name = absl::StrCat(root, "/data/", tensor.storage_key);
   const auto found = index.find(name);
   if (found == index.end()) {
-    return refuse(absl::StrCat("its storage \"", absl::Utf8SafeCHexEscape(name.substr(0, 200)),
-                               "\" is not in the file"));
+    return refuse(
+        absl::StrCat("its storage \"", Printable(name.substr(0, 200)), "\" is not in the file"));
   }
   const ZipEntry& entry = entries[found->second];
   const size_t element = SizeOf(tensor.type);
@@ -121,13 +130,14 @@ absl::Status ReadTensors(TorchFile& torch) {
       return absl::InvalidArgumentError("entry byteorder: expected little");
     }
   }
+  const size_t pickle = index[absl::StrCat(root, kPickleName)];
   ASSIGN_OR_RETURN(const std::vector<PickledTensor> tensors,
-                   ReadStateDict(torch.entries[index[absl::StrCat(root, kPickleName)]].data));
+                   ReadStateDict(torch.entries[pickle].data));
   for (const PickledTensor& tensor : tensors) {
     ASSIGN_OR_RETURN(StoredTensor stored, Locate(tensor, root, torch.entries, index));
     torch.tensors.push_back(std::move(stored));
   }
-  return CheckOneTypePerEntry(torch);
+  return CheckUseOfEntries(torch, pickle);
 }
 
 }  // namespace

@@ -9,10 +9,10 @@
 #include <optional>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/printable.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/crc32.h"
 #include "services/model/checkpoint/parallel_for.h"
@@ -127,7 +127,7 @@ absl::Status FindNonFinite(const TorchFile& file, size_t entry) {
       if (HasNonFinite(element, tensor.info.type)) {
         return absl::InvalidArgumentError(absl::StrCat(
             file.file.path(), ": tensor \"",
-            absl::Utf8SafeCHexEscape(absl::string_view(tensor.info.name).substr(0, 200)), "\"[",
+            Printable(absl::string_view(tensor.info.name).substr(0, 200)), "\"[",
             absl::StrJoin(index, ", "), "]: expected a finite weight, found NaN or infinity"));
       }
       more = false;

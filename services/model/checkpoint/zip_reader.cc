@@ -4,10 +4,10 @@
 #include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/strings/escaping.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/printable.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 #include "services/model/checkpoint/zip_directory.h"
@@ -36,7 +36,7 @@ absl::Status Refuse(absl::string_view what) {
 }
 
 absl::Status RefuseEntry(absl::string_view name, absl::string_view what) {
-  return Refuse(absl::StrCat("entry \"", absl::Utf8SafeCHexEscape(name), "\": ", what));
+  return Refuse(absl::StrCat("entry \"", Printable(name), "\": ", what));
 }
 
 absl::Status CheckName(absl::string_view name) {
@@ -202,7 +202,7 @@ absl::StatusOr<std::vector<ZipEntry>> ReadZip(std::span<const std::byte> file) {
   ASSIGN_OR_RETURN(const ZipDirectory directory, FindZipDirectory(file));
   std::vector<ZipEntry> entries;
   std::vector<Extent> extents;
-  absl::flat_hash_map<std::string, size_t> names;
+  absl::flat_hash_set<absl::string_view> names;  // In the file.
   const uint64_t end = directory.begin + directory.size;
   uint64_t at = directory.begin;
   for (uint64_t i = 0; i < directory.entries; ++i) {
@@ -215,9 +215,10 @@ absl::StatusOr<std::vector<ZipEntry>> ReadZip(std::span<const std::byte> file) {
     const uint64_t size = kDirectoryHeaderBytes + name_size + extra_size + comment_size;
     if (end - at < size) return Refuse(absl::StrCat("directory entry ", i, " is cut short"));
     ZipEntry entry;
-    entry.name = std::string(AsText(file.subspan(at + kDirectoryHeaderBytes, name_size)));
+    const absl::string_view name = AsText(file.subspan(at + kDirectoryHeaderBytes, name_size));
+    entry.name = std::string(name);
     RETURN_IF_ERROR(CheckName(entry.name));
-    if (!names.emplace(entry.name, i).second) return RefuseEntry(entry.name, "stands there twice");
+    if (!names.insert(name).second) return RefuseEntry(entry.name, "stands there twice");
     Header header = {.flags = ReadNumber<uint16_t>(file, at + 8),
                      .method = ReadNumber<uint16_t>(file, at + 10),
                      .crc32 = ReadNumber<uint32_t>(file, at + 16),
@@ -228,9 +229,14 @@ absl::StatusOr<std::vector<ZipEntry>> ReadZip(std::span<const std::byte> file) {
         const Bytes zip64,
         FindZip64(file.subspan(at + kDirectoryHeaderBytes + name_size, extra_size), entry.name));
     RETURN_IF_ERROR(Resolve64(zip64, entry.name, header, true));
-    if (header.method != kStored || header.compressed != header.uncompressed) {
+    if (header.method != kStored) {
       return RefuseEntry(entry.name, absl::StrCat("expected stored data, found compression method ",
                                                   header.method));
+    }
+    if (header.compressed != header.uncompressed) {
+      return RefuseEntry(entry.name,
+                         absl::StrCat("expected stored data of one size, found ", header.compressed,
+                                      " bytes that are ", header.uncompressed));
     }
     if ((header.flags & ~(kDescriptorFlag | kUtf8Flag)) != 0) {
       return RefuseEntry(entry.name, absl::StrCat("expected no flags but 0x8 and 0x800, found 0x",

@@ -1,7 +1,5 @@
 // Compares with libsentencepiece, which made the vocabularies: every id, and every decoded text.
 
-#include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -12,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "gtest/gtest.h"
 #include "services/tokenizer/tokenizer.h"
+#include "tests/support/sentencepiece.h"
 
 namespace llama {
 namespace {
@@ -101,22 +100,6 @@ class StringMaker {
   const Vocabulary& vocabulary_;
   std::mt19937 random_{20260101};
 };
-
-// Asks the oracle all questions at once: lines as it reads them. Returns its lines.
-std::vector<std::string> Ask(const std::string& model, const std::vector<std::string>& questions) {
-  const std::string questions_path = testing::TempDir() + "questions";
-  const std::string answers_path = testing::TempDir() + "answers";
-  std::ofstream(questions_path) << absl::StrJoin(questions, "\n") << "\n";
-  const std::string command = absl::StrCat(LLAMA_SENTENCEPIECE_ORACLE, " ", model, " < ",
-                                           questions_path, " > ", answers_path);
-  EXPECT_EQ(std::system(command.c_str()), 0);
-  std::ifstream file(answers_path);
-  std::vector<std::string> answers;
-  for (std::string line; std::getline(file, line);) answers.push_back(line);
-  EXPECT_EQ(answers.size(), questions.size());
-  answers.resize(questions.size());
-  return answers;
-}
 
 class SentencePieceTest : public testing::TestWithParam<const char*> {
  protected:

@@ -6,6 +6,7 @@
 #include "common/read_file.h"
 #include "common/status_details.h"
 #include "gtest/gtest.h"
+#include "tests/support/vocabulary_writer.h"
 
 namespace llama {
 namespace {
@@ -71,6 +72,42 @@ TEST_F(StreamDecoderTest, EachByteOfABrokenCharacterIsReplaced) {
   decoder.Flush(out);
   EXPECT_EQ(out.text, "\uFFFD\uFFFD");
   EXPECT_EQ(out.raw, "\xF0\x9F");
+}
+
+TEST_F(StreamDecoderTest, ControlTokensEndACharacterAndHaveNoText) {
+  StreamDecoder decoder(*vocabulary_, false);
+  DecodedText out;
+  const std::vector<TokenId> ids = {vocabulary_->bos(), vocabulary_->byte(0xF0), vocabulary_->eos(),
+                                    *vocabulary_->FindText("▁a"), vocabulary_->unknown()};
+  ASSERT_TRUE(decoder.Push(ids, out).ok());
+  EXPECT_EQ(out.text, "\uFFFD a \u2047 ");
+  EXPECT_EQ(out.raw, "\xF0 a \u2047 ");
+}
+
+TEST_F(StreamDecoderTest, OnlyTheFirstTextLosesItsBlank) {
+  const TokenId a = *vocabulary_->FindText("▁a");
+  const TokenId blank = *vocabulary_->FindText("▁");
+  const std::vector<std::vector<TokenId>> lists = {
+      {a, a}, {blank, a}, {vocabulary_->bos(), a}, {vocabulary_->byte('b'), a}};
+  const std::vector<std::string> expected = {"a a", " a", "a", "b a"};
+  for (size_t i = 0; i < lists.size(); ++i) {
+    StreamDecoder decoder(*vocabulary_, false);
+    DecodedText out;
+    ASSERT_TRUE(decoder.Push(lists[i], out).ok());
+    EXPECT_EQ(out.text, expected[i]);
+  }
+}
+
+TEST(StreamDecoderWithoutPrefixTest, ABlankThatEncodingDidNotPutThereStays) {
+  files::SentencePieceModel model = MinimalVocabulary();
+  model.mutable_normalizer_spec()->set_add_dummy_prefix(false);
+  AddPiece(model, "▁");
+  const auto vocabulary = Vocabulary::Parse(model.SerializeAsString(), "x.model").value();
+  StreamDecoder decoder(*vocabulary, false);
+  DecodedText out;
+  const TokenId blank = *vocabulary->FindText("▁");
+  ASSERT_TRUE(decoder.Push({&blank, 1}, out).ok());
+  EXPECT_EQ(out.text, " ");
 }
 
 TEST_F(StreamDecoderTest, AnIdOutsideTheVocabularyIsNamed) {

@@ -2,6 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "common/status_details.h"
@@ -95,6 +97,62 @@ TEST_F(TokenizerTest, PartsOfACharacterCoverAllOfIt) {
   int parts = 0;
   for (const Range& range : encoding.offsets) parts += range.begin == 1 && range.end == 5 ? 1 : 0;
   EXPECT_EQ(parts, 4);
+}
+
+TEST_F(TokenizerTest, BytesThatAreNoCharacterCountAsOneInEveryUnit) {
+  const std::string text = "a\xF0\x9F👀\xC3";  // 1 + 2 single bytes + 4 + 1 single byte.
+  for (const auto& [unit, eyes_begin, eyes_end, end] :
+       {std::tuple(OffsetUnit::kByte, 3, 7, 8), std::tuple(OffsetUnit::kCodePoint, 3, 4, 5),
+        std::tuple(OffsetUnit::kUtf16, 3, 5, 6)}) {
+    const Encoding encoding =
+        tokenizer_->EncodeText(text, {.offsets = true, .offset_unit = unit}).value();
+    EXPECT_EQ(encoding.offsets.back().end, end);
+    int parts = 0;
+    for (const Range& range : encoding.offsets) {
+      parts += range.begin == eyes_begin && range.end == eyes_end ? 1 : 0;
+    }
+    EXPECT_EQ(parts, 1 + 3) << "the eyes' four bytes";
+  }
+}
+
+TEST_F(TokenizerTest, ABrokenCharacterAmongIdsCoversItsReplacementsOnly) {
+  const Vocabulary& vocabulary = tokenizer_->vocabulary();
+  const std::vector<TokenId> ids = {
+      vocabulary.byte(0xF0), vocabulary.byte(0x9F), *vocabulary.FindText("▁Hello"),
+      vocabulary.byte(0xE2), vocabulary.eos(),      vocabulary.byte(0xC3),
+      vocabulary.byte(0xA9)};
+  const Encoding encoding = tokenizer_->EncodeIds(ids, {.offsets = true}).value();
+  EXPECT_EQ(encoding.rendered, "\uFFFD\uFFFD Hello\uFFFDé");
+  std::vector<std::pair<int64_t, int64_t>> ranges;
+  for (const Range& range : encoding.offsets) ranges.emplace_back(range.begin, range.end);
+  using P = std::pair<int64_t, int64_t>;
+  EXPECT_THAT(ranges,
+              ElementsAre(P(0, 3), P(3, 6), P(6, 12), P(12, 15), P(15, 15), P(15, 17), P(15, 17)));
+}
+
+TEST_F(TokenizerTest, AnEmptyMessageHasNoTokens) {
+  const std::vector<ChatMessage> chat = {
+      {Role::kSystem, ""}, {Role::kUser, " \n"}, {Role::kAssistant, ""}, {Role::kUser, ""}};
+  const Encoding encoding = tokenizer_->EncodeChat(chat, {}).value();
+  int messages = 0;
+  for (const RoleSpan& span : encoding.role_spans) {
+    if (span.role == Role::kUnspecified) continue;
+    ++messages;
+    EXPECT_EQ(span.ids.begin, span.ids.end);
+  }
+  EXPECT_EQ(messages, 4);
+}
+
+TEST_F(TokenizerTest, WhatWouldBeLargeIsRefusedBeforeItIsMade) {
+  const std::vector<ChatMessage> many(kMaxMessages + 1, {Role::kUser, ""});
+  EXPECT_EQ(Field(tokenizer_->EncodeChat(many, {}).status()), "prompt.chat.messages");
+  const std::vector<TokenId> ids(1001, tokenizer_->vocabulary().bos());
+  EXPECT_EQ(Field(tokenizer_->EncodeIds(ids, {}).status()), "prompt.token_ids.ids");
+  const std::vector<TokenId> hellos(500, *tokenizer_->vocabulary().FindText("▁Hello"));
+  EXPECT_EQ(GetReason(tokenizer_->EncodeIds(hellos, {}).status()), "PROMPT_TOO_LONG");
+  const std::vector<TokenId> reply(kMaxDecodedBytes / 10,
+                                   *tokenizer_->vocabulary().FindText("▁Hello"));
+  EXPECT_EQ(Field(tokenizer_->Decode(reply, false).status()), "ids");
 }
 
 TEST_F(TokenizerTest, WrongDialoguesNameTheFirstMessageAtFault) {

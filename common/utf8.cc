@@ -1,4 +1,4 @@
-#include "services/tokenizer/utf8.h"
+#include "common/utf8.h"
 
 namespace llama {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef LLAMA_SERVICES_TOKENIZER_UTF8_H_
-#define LLAMA_SERVICES_TOKENIZER_UTF8_H_
+#ifndef LLAMA_COMMON_UTF8_H_
+#define LLAMA_COMMON_UTF8_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +11,6 @@ namespace llama {
 
 // U+FFFD, which stands for each byte that is not part of a character.
 inline constexpr char kReplacement[] = "\xEF\xBF\xBD";
-// U+2581, SentencePiece's blank.
-inline constexpr char kSpaceSymbol[] = "\xE2\x96\x81";
 
 struct Utf8Char {
   char32_t code_point = 0;
@@ -27,4 +25,4 @@ bool IsIncompleteChar(absl::string_view text);
 
 }  // namespace llama
 
-#endif  // LLAMA_SERVICES_TOKENIZER_UTF8_H_
+#endif  // LLAMA_COMMON_UTF8_H_
