@@ -89,6 +89,16 @@ void TerminalConsole::Type(absl::string_view keys) {
   EXPECT_EQ(write(master_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
 }
 
+void TerminalConsole::AwaitEditor() {
+  const absl::Time deadline = absl::Now() + kPatience;
+  termios mode = {};
+  do {
+    ASSERT_EQ(tcgetattr(master_, &mode), 0);
+    ASSERT_LT(absl::Now(), deadline);
+    absl::SleepFor(absl::Milliseconds(1));
+  } while ((mode.c_lflag & ICANON) != 0);
+}
+
 void TerminalConsole::Resize(unsigned short columns, unsigned short rows) {
   winsize size = {};
   size.ws_col = columns;

@@ -25,6 +25,8 @@ class TerminalConsole {
   TerminalConsole& operator=(const TerminalConsole&) = delete;
 
   void Type(absl::string_view keys);
+  // Until the line editor reads keys one by one. Before that the terminal takes Ctrl-D for itself.
+  void AwaitEditor();
   void Resize(unsigned short columns, unsigned short rows);
   // Reads until `text` has come after what earlier calls waited for. Returns what came up to and
   // with it; all that came, after a failed expectation, if it does not come within half a minute.

@@ -62,6 +62,7 @@ TEST_F(ConsoleTest, WelcomesAndAnswersBadChoices) {
 TEST_F(ConsoleTest, CtrlDLeaves) {
   TerminalConsole console(Terminal());
   console.ReadUntil(kQuestion);
+  console.AwaitEditor();
   console.Type(kCtrlD);
   EXPECT_EQ(console.AwaitExit(), 0);
 }
