@@ -12,7 +12,6 @@ namespace {
 
 // Threads share rows in multiples of this: whole cache lines of float32 results.
 constexpr size_t kRowsTogether = 16;
-
 float Element(const Matrix& matrix, size_t row, size_t col) {
   const size_t at = row * matrix.cols + col;
   return matrix.type == DataType::kBf16 ? ToFloat(matrix.bf16()[at]) : matrix.f32()[at];
@@ -98,18 +97,24 @@ struct Transformer::Impl {
     }
   }
 
-  // Calls work(i, thread) for every i < count, shared among the threads.
+  // Calls work(thread) for each thread, at the same time if what they do together is worth it.
   template <typename Work>
-  void ForEach(size_t count, const Work& work) {
-    if (count == 1) return work(0, 0);  // Waking the others would take longer.
-    team.Run([&](size_t thread) {
+  void Run(size_t multiply_adds, const Work& work) {
+    if (multiply_adds >= static_cast<size_t>(options.worth_waking)) return team.Run(work);
+    for (size_t thread = 0; thread < team.size(); ++thread) work(thread);
+  }
+
+  // Calls work(i) for every i < count, shared among the threads. `multiply_adds` of each.
+  template <typename Work>
+  void ForEach(size_t count, size_t multiply_adds, const Work& work) {
+    Run(count * multiply_adds, [&](size_t thread) {
       const auto [begin, end] = Share(count, thread, team.size());
-      for (size_t i = begin; i < end; ++i) work(i, thread);
+      for (size_t i = begin; i < end; ++i) work(i);
     });
   }
 
   void Embed(std::span<const BatchToken> batch) {
-    ForEach(batch.size(), [&](size_t i, size_t) {
+    ForEach(batch.size(), Dim(), [&](size_t i) {
       for (size_t c = 0; c < Dim(); ++c) {
         residual[i * Dim() + c] = Element(weights.tok_embeddings, batch[i].token, c);
       }
@@ -127,7 +132,7 @@ struct Transformer::Impl {
   }
 
   void Norm(const Matrix& weight, size_t n) {
-    ForEach(n, [&](size_t i, size_t) { RmsNorm(&residual[i * Dim()], weight, normed, i); });
+    ForEach(n, 2 * Dim(), [&](size_t i) { RmsNorm(&residual[i * Dim()], weight, normed, i); });
   }
 
   // Rounds, if the activations are bf16.
@@ -142,7 +147,7 @@ struct Transformer::Impl {
   // Turns queries and keys to their positions, and puts keys and values into the cache.
   void RotateAndStore(std::span<const BatchToken> batch, int64_t layer, KvCache& cache) {
     const auto head_dim = static_cast<size_t>(config.head_dim);
-    ForEach(batch.size(), [&](size_t i, size_t) {
+    ForEach(batch.size(), 4 * Dim(), [&](size_t i) {
       const BatchToken& token = batch[i];
       rope.Rotate(&queries[i * Dim()], config.n_heads, token.position);
       rope.Rotate(&keys[i * KvDim()], config.n_kv_heads, token.position);
@@ -192,7 +197,11 @@ struct Transformer::Impl {
     const auto width = static_cast<size_t>(attention.group * config.head_dim);
     const auto kv_heads = static_cast<size_t>(config.n_kv_heads);
     const size_t per_thread = ScratchPerThread(config, options);
-    team.Run([&](size_t thread) {
+    size_t seen = 0;  // Positions, by all tokens.
+    for (const AttentionTile& tile : tiles) {
+      seen += static_cast<size_t>(tile.tokens.count * (tile.tokens.position + tile.tokens.count));
+    }
+    Run(2 * Dim() * seen, [&](size_t thread) {
       // Later tokens see more: a thread takes every so manieth tile and head.
       for (size_t item = thread; item < tiles.size() * kv_heads; item += team.size()) {
         const AttentionTile& tile = tiles[item / kv_heads];
@@ -209,7 +218,7 @@ struct Transformer::Impl {
   }
 
   void AddProduct(const Matrix& w, const Activations& x, size_t n) {
-    team.Run([&](size_t thread) {
+    Run(w.rows * w.cols * n, [&](size_t thread) {
       Product(w, x, n, product.data(), thread);
       // The rows that this thread has computed are the ones it adds.
       const auto [begin, end] = Share(w.rows, thread, team.size(), kRowsTogether);
@@ -224,7 +233,7 @@ struct Transformer::Impl {
     const size_t n = batch.size();
 
     Norm(layer.attention_norm, n);
-    team.Run([&](size_t thread) {
+    Run((Dim() + 2 * KvDim()) * Dim() * n, [&](size_t thread) {
       Product(layer.wq, normed, n, queries.data(), thread);
       Product(layer.wk, normed, n, keys.data(), thread);
       Product(layer.wv, normed, n, values.data(), thread);
@@ -234,7 +243,7 @@ struct Transformer::Impl {
     AddProduct(layer.wo, attended, n);
 
     Norm(layer.ffn_norm, n);
-    team.Run([&](size_t thread) {
+    Run(2 * Hidden() * Dim() * n, [&](size_t thread) {
       Product(layer.w1, normed, n, gate.data(), thread);
       Product(layer.w3, normed, n, up.data(), thread);
       // SwiGLU (arXiv:2002.05202), on the rows that this thread has computed.
@@ -257,10 +266,9 @@ struct Transformer::Impl {
       if (batch[i].wants_logits) logit_rows.push_back(i);
     }
     if (logit_rows.empty()) return;
-    ForEach(logit_rows.size(), [&](size_t i, size_t) {
-      RmsNorm(&residual[logit_rows[i] * Dim()], weights.norm, last, i);
-    });
-    team.Run([&](size_t thread) {
+    ForEach(logit_rows.size(), 2 * Dim(),
+            [&](size_t i) { RmsNorm(&residual[logit_rows[i] * Dim()], weights.norm, last, i); });
+    Run(weights.output.rows * Dim() * logit_rows.size(), [&](size_t thread) {
       Product(weights.output, last, logit_rows.size(), logits.data(), thread);
     });
   }

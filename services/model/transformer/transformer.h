@@ -29,6 +29,9 @@ struct TransformerOptions {
   // The most tokens of a batch, and the most of them that want logits.
   int64_t max_batch_tokens = 512;
   int64_t max_batch_logits = 64;
+  // Multiply-adds of a step from which on all threads take part: the caller alone does some
+  // microseconds of work sooner than the others wake. Changes no result.
+  int64_t worth_waking = int64_t{1} << 18;
 };
 
 // The forward pass of Llama 2 ("Llama 2: Open Foundation and Fine-Tuned Chat Models",

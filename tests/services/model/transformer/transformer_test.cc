@@ -60,7 +60,8 @@ std::vector<float> Evaluate(const std::string& name, DataType activations, const
                           {.activations = activations,
                            .context_length = 128,
                            .max_batch_tokens = 128,
-                           .max_batch_logits = 128});
+                           .max_batch_logits = 128,
+                           .worth_waking = 0});  // The models are tiny.
   const auto cache = KvCache::Create(config, activations, 8).value();
   // Blocks in an order of their own.
   const std::vector<KvBlock> blocks = {5, 2, 7, 0, 1, 6, 3, 4};
