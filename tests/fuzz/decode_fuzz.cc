@@ -27,7 +27,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto whole = tokenizer.Decode(ids, keep);
   FUZZ_CHECK(whole.ok());
   FUZZ_CHECK(fuzzing::Repaired(whole->text) == whole->text);
-  FUZZ_CHECK(fuzzing::Repaired(whole->raw) == whole->text);
+  // Bytes on both sides of a control token are no character, though they stand side by side in raw.
+  const bool has_control = std::any_of(ids.begin(), ids.end(), [&](TokenId id) {
+    return vocabulary.piece(id).type == PieceType::kControl;
+  });
+  FUZZ_CHECK(has_control || fuzzing::Repaired(whole->raw) == whole->text);
   StreamDecoder parts(vocabulary, keep);
   DecodedText found;
   size_t begin = 0;

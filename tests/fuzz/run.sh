@@ -37,7 +37,7 @@ for target in "${targets[@]}"; do
     -dict="$dictionary" -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$folder/findings/$target-" "${folders[@]}" >"$log" 2>&1; then
     tail -n 40 "$log"
-    grep -o "$folder/findings/$target-.*" "$log" | tail -n 1
+    grep -o 'Test unit written to .*' "$log"
     exit 1
   fi
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

@@ -1,7 +1,6 @@
 #include "services/model/engine/block_pool.h"
 
 #include <algorithm>
-#include <ranges>
 
 #include "absl/hash/hash.h"
 
@@ -51,7 +50,8 @@ KvBlock BlockPool::Take() {
 
 void BlockPool::Release(std::span<const KvBlock> blocks) {
   MutexLock lock(&mutex_);
-  for (const KvBlock number : std::views::reverse(blocks)) {
+  for (size_t i = blocks.size(); i-- > 0;) {
+    const KvBlock number = blocks[i];
     Block& block = blocks_[number];
     if (--block.users > 0) continue;
     if (block.entry == 0) {
