@@ -300,7 +300,7 @@ class FloodTest(unittest.TestCase):
         except OSError:
             pass
 
-    def test_50_readers_that_never_read_hold_up_nobody(self):
+    def test_50_readers_that_never_read_are_cut_off_and_others_served(self):
         request = {"prompt": {"text": "Once"}, "stopping": {"max_tokens": 2000, "ignore_eos": True},
                    "output": {"top_candidates": 20}}
         calls = [self.services.client().call(GENERATE, request) for _ in range(50)]
