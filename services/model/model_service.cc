@@ -400,7 +400,7 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetComputePlan(grpc::CallbackServerC
     response->set_threads(plan.threads);
     response->set_online_cpus(plan.cpus.online_cpus);
     response->set_affinity_cpus(plan.cpus.affinity_cpus);
-    response->set_affinity_cores(plan.cpus.affinity_cores);
+    response->set_affinity_cores(static_cast<int64_t>(plan.cpus.cores.size()));
     if (plan.cpus.cgroup_cpus.has_value()) response->set_cgroup_cpus(*plan.cpus.cgroup_cpus);
     response->set_memory_read_gigabytes_per_second(plan.memory_read_bytes_per_second / 1e9);
     response->set_decode_tokens_per_second_limit(plan.decode_tokens_per_second_limit());

@@ -131,7 +131,7 @@ std::string DescribeSpeed(const ComputePlan& plan) {
   return absl::StrFormat(
       "%d threads on %d cores (%d CPUs online, %d allowed, %s); memory is read at %.1f GB/s, which "
       "allows %.1f tokens/s for one reply",
-      plan.threads, plan.cpus.affinity_cores, plan.cpus.online_cpus, plan.cpus.affinity_cpus, quota,
+      plan.threads, plan.cpus.cores.size(), plan.cpus.online_cpus, plan.cpus.affinity_cpus, quota,
       plan.memory_read_bytes_per_second / 1e9, plan.decode_tokens_per_second_limit());
 }
 

@@ -285,6 +285,7 @@ absl::Status RunBench(const BenchOptions& options, const BenchSink& sink) {
   std::unique_ptr<Checkpoint> checkpoint;
   ASSIGN_OR_RETURN(const LoadResult load, MeasureLoad(options, checkpoint));
   sink.load(load);
+  team.BindCaller();  // Not before: the threads that load would inherit it.
   Transformer transformer(checkpoint->config(), checkpoint->weights(), *options.kernels, team,
                           {.activations = options.activations,
                            .context_length = context_length,

@@ -16,7 +16,8 @@ Engine::Engine(const ModelConfig& config, Transformer& transformer, KvCache& cac
             transformer.Forward(batch, cache, logits);
           },
           absl::Now),
-      thread_([this] {
+      thread_([this, &transformer] {
+        transformer.BindCaller();
         while (!core_.stopped()) {
           if (!core_.Step() && !core_.AwaitWork()) return;
         }

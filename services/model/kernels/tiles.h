@@ -1,6 +1,7 @@
 // No include guard and no includes: a part of each kernels_*.cc, which defines first
 //   LLAMA_TARGET   the attribute of its instruction set, without which nothing here may be
 //   compiled; Vector, Zero(); kTileRows, kTileCols: the tile whose sums fit the registers;
+//   kWideRows, kWideCols: another one, for more than kTileCols and up to kWideCols columns;
 //   StoreSums<R>(sums, y, add)   y[r] (+)= the sum of the lanes of sums[r], in one fixed order.
 // An Op says what one step of a dot product is: W, X, kStep elements at a time, LoadW(p), LoadX(p),
 // the first n only (zeros behind) with LoadWFirst(p, n), LoadXFirst(p, n), and Step(w, x, sum).
@@ -20,7 +21,7 @@ inline constexpr size_t kFewColumnsOfPages = 4;
 inline constexpr size_t kLinesAhead = 4;
 // Columns that are computed together, so that their blocks stay in the second-level cache while all
 // rows pass by.
-inline constexpr size_t kColumnBytes = size_t{512} << 10;
+inline constexpr size_t kColumnBytes = size_t{256} << 10;
 
 // A product of `count` elements of rows and columns that lie `stride` apart, in blocks of `block`.
 template <typename Op>
@@ -101,14 +102,14 @@ LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
   } while (k < count);
 }
 
-// Tile<Op, R, cols, ahead>, for cols <= C.
-template <typename Op, size_t R, size_t C>
+// Tile<Op, R, cols, ahead>, for cols <= C. MostRows: of a panel.
+template <typename Op, size_t MostRows, size_t R, size_t C>
 LLAMA_TARGET void TileOf(size_t cols, size_t ahead, const BlockProduct<Op>& product) {
   if constexpr (C > 1) {
-    if (cols < C) return TileOf<Op, R, C - 1>(cols, ahead, product);
+    if (cols < C) return TileOf<Op, MostRows, R, C - 1>(cols, ahead, product);
   }
   // Prefetches pay where memory is waited for, which is where the tiles are whole.
-  if constexpr (R == kTileRows && Op::kStep * sizeof(typename Op::W) >= 64) {
+  if constexpr (R == MostRows && Op::kStep * sizeof(typename Op::W) >= 64) {
     if (ahead == 1) return Tile<Op, R, C, 1>(product);
     if (ahead == 2) return Tile<Op, R, C, 2>(product);
     if (ahead == R / 2) return Tile<Op, R, C, R / 2>(product);
@@ -117,12 +118,12 @@ LLAMA_TARGET void TileOf(size_t cols, size_t ahead, const BlockProduct<Op>& prod
   Tile<Op, R, C, 0>(product);
 }
 
-// `rows` rows, at most R, against n columns: the rows' block stays in the first-level cache. The
-// rows from `ahead` are prefetched meanwhile, some with each tile.
-template <typename Op, size_t R>
+// `rows` rows, at most R, against n columns, C at a time: the rows' block stays in the first-level
+// cache. The rows from `ahead` are prefetched meanwhile, some with each tile.
+template <typename Op, size_t MostRows, size_t R, size_t C>
 LLAMA_TARGET void Panel(size_t rows, size_t n, BlockProduct<Op> product) {
   if constexpr (R > 1) {
-    if (rows < R) return Panel<Op, R - 1>(rows, n, product);
+    if (rows < R) return Panel<Op, MostRows, R - 1, C>(rows, n, product);
   }
   if (product.whole_rows && product.ahead != nullptr) {
     for (size_t r = 0; r < R; ++r) {
@@ -134,7 +135,7 @@ LLAMA_TARGET void Panel(size_t rows, size_t n, BlockProduct<Op> product) {
     product.ahead = nullptr;
   }
   const BlockProduct<Op> whole = product;
-  const size_t tiles = (n + kTileCols - 1) / kTileCols;
+  const size_t tiles = (n + C - 1) / C;
   const size_t rows_ahead = whole.ahead == nullptr ? 0 : R;
   for (size_t t = 0; t < tiles; ++t) {
     const size_t begin = n * t / tiles;
@@ -142,38 +143,39 @@ LLAMA_TARGET void Panel(size_t rows, size_t n, BlockProduct<Op> product) {
     product.x = whole.x + begin * whole.stride;
     product.y = whole.y + begin * whole.y_stride;
     product.ahead = whole.ahead + ahead * whole.stride;
-    TileOf<Op, R, kTileCols>(n * (t + 1) / tiles - begin, rows_ahead * (t + 1) / tiles - ahead,
-                             product);
+    TileOf<Op, MostRows, R, C>(n * (t + 1) / tiles - begin, rows_ahead * (t + 1) / tiles - ahead,
+                               product);
   }
 }
 
-template <typename Op>
-LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, const typename Op::X* x,
-                         size_t n, float* y, size_t y_stride) {
+// In tiles of R rows and C columns.
+template <typename Op, size_t R, size_t C>
+LLAMA_TARGET void MatMulInTiles(const typename Op::W* w, size_t rows, size_t cols,
+                                const typename Op::X* x, size_t n, float* y, size_t y_stride) {
   using W = typename Op::W;
   constexpr size_t kElement = std::max(sizeof(W), sizeof(typename Op::X));
   const bool pages = cols * sizeof(W) % kPageBytes == 0;
   const size_t most = pages ? kPageBytes : kBlockBytes;
-  const bool few = n <= std::min(pages ? kFewColumnsOfPages : kFewColumns, kTileCols);
+  const bool few = n <= std::min(pages ? kFewColumnsOfPages : kFewColumns, C);
   const size_t blocks = (cols * kElement + most - 1) / most;
   const size_t block = (cols + blocks * Op::kStep - 1) / (blocks * Op::kStep) * Op::kStep;
   const auto panel = [&](size_t r, size_t k, size_t count, size_t column, size_t columns,
                          const W* ahead) {
-    Panel<Op, kTileRows>(rows - r, columns,
-                         {.w = w + r * cols + k,
-                          .x = x + column * cols + k,
-                          .count = count,
-                          .block = block,
-                          .stride = cols,
-                          .y = y + column * y_stride + r,
-                          .y_stride = y_stride,
-                          .whole_rows = few,
-                          .add = k > 0,
-                          .ahead = ahead});
+    Panel<Op, R, R, C>(rows - r, columns,
+                       {.w = w + r * cols + k,
+                        .x = x + column * cols + k,
+                        .count = count,
+                        .block = block,
+                        .stride = cols,
+                        .y = y + column * y_stride + r,
+                        .y_stride = y_stride,
+                        .whole_rows = few,
+                        .add = k > 0,
+                        .ahead = ahead});
   };
   if (few) {
-    for (size_t r = 0; r < rows; r += kTileRows) {
-      panel(r, 0, cols, 0, n, r + kTileRows < rows ? w + (r + kTileRows) * cols : nullptr);
+    for (size_t r = 0; r < rows; r += R) {
+      panel(r, 0, cols, 0, n, r + R < rows ? w + (r + R) * cols : nullptr);
     }
     return;
   }
@@ -181,13 +183,22 @@ LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, cons
   for (size_t g = 0; g < groups; ++g) {
     const size_t begin = n * g / groups;
     for (size_t k = 0; k < cols; k += block) {
-      for (size_t r = 0; r < rows; r += kTileRows) {
+      for (size_t r = 0; r < rows; r += R) {
         // The next rows, or the first ones of the next block.
         panel(r, k, std::min(block, cols - k), begin, n * (g + 1) / groups - begin,
-              r + kTileRows < rows ? w + (r + kTileRows) * cols + k
-              : k + block < cols   ? w + k + block
-                                   : nullptr);
+              r + R < rows       ? w + (r + R) * cols + k
+              : k + block < cols ? w + k + block
+                                 : nullptr);
       }
     }
   }
+}
+
+template <typename Op>
+LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, const typename Op::X* x,
+                         size_t n, float* y, size_t y_stride) {
+  if (n > kTileCols && n <= kWideCols) {
+    return MatMulInTiles<Op, kWideRows, kWideCols>(w, rows, cols, x, n, y, y_stride);
+  }
+  MatMulInTiles<Op, kTileRows, kTileCols>(w, rows, cols, x, n, y, y_stride);
 }

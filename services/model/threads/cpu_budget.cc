@@ -7,7 +7,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
-#include <set>
+#include <map>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -79,8 +79,8 @@ std::optional<double> CgroupCpus(const std::string& root) {
 }
 
 // The CPUs that this thread may run on; 0 to online - 1 if the system does not say.
-std::vector<int64_t> AffinityCpus(int64_t online) {
-  std::vector<int64_t> cpus;
+std::vector<int> AffinityCpus(int64_t online) {
+  std::vector<int> cpus;
   // The set must be as large as the kernel's, which the first guess may not be.
   for (int size = 1024; size <= 1 << 16; size *= 2) {
     cpu_set_t* const set = CPU_ALLOC(static_cast<size_t>(size));
@@ -92,20 +92,24 @@ std::vector<int64_t> AffinityCpus(int64_t online) {
     CPU_FREE(set);
     if (known) return cpus;
   }
-  for (int64_t cpu = 0; cpu < online; ++cpu) cpus.push_back(cpu);
+  for (int cpu = 0; cpu < online; ++cpu) cpus.push_back(cpu);
   return cpus;
 }
 
-// How many cores those CPUs are. Hardware threads of one core share what computes; a CPU of which
-// the system does not say counts as a core.
-int64_t CountCores(const std::string& root, const std::vector<int64_t>& cpus) {
-  std::set<std::string> cores;
-  for (const int64_t cpu : cpus) {
+// Those CPUs by core. Hardware threads of one core share what computes; a CPU of which the system
+// does not say is a core of its own.
+std::vector<std::vector<int>> Cores(const std::string& root, const std::vector<int>& cpus) {
+  std::vector<std::vector<int>> cores;
+  std::map<std::string, size_t> core_of_siblings;
+  for (const int cpu : cpus) {
     const std::string siblings = ReadLine(
         absl::StrCat(root, "/sys/devices/system/cpu/cpu", cpu, "/topology/thread_siblings_list"));
-    cores.insert(siblings.empty() ? absl::StrCat("cpu ", cpu) : siblings);
+    const auto [core, is_new] = core_of_siblings.emplace(
+        siblings.empty() ? absl::StrCat("cpu ", cpu) : siblings, cores.size());
+    if (is_new) cores.emplace_back();
+    cores[core->second].push_back(cpu);
   }
-  return static_cast<int64_t>(cores.size());
+  return cores;
 }
 
 }  // namespace
@@ -113,13 +117,14 @@ int64_t CountCores(const std::string& root, const std::vector<int64_t>& cpus) {
 CpuBudget MeasureCpuBudget(const std::string& root) {
   CpuBudget budget;
   budget.online_cpus = std::max<int64_t>(sysconf(_SC_NPROCESSORS_ONLN), 1);
-  const std::vector<int64_t> cpus = AffinityCpus(budget.online_cpus);
+  const std::vector<int> cpus = AffinityCpus(budget.online_cpus);
   budget.affinity_cpus = static_cast<int64_t>(cpus.size());
-  budget.affinity_cores = CountCores(root, cpus);
+  budget.cores = Cores(root, cpus);
   budget.cgroup_cpus = CgroupCpus(root);
   const double quota = std::floor(budget.cgroup_cpus.value_or(1e6));
-  budget.threads = std::max<int64_t>(
-      1, std::min({budget.online_cpus, budget.affinity_cores, static_cast<int64_t>(quota)}));
+  budget.threads =
+      std::max<int64_t>(1, std::min({budget.online_cpus, static_cast<int64_t>(budget.cores.size()),
+                                     static_cast<int64_t>(quota)}));
   return budget;
 }
 

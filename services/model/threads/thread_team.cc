@@ -1,13 +1,13 @@
 #include "services/model/threads/thread_team.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <thread>
 #include <vector>
-
-#include "services/model/threads/cpu_budget.h"
 
 namespace llama {
 namespace {
@@ -34,13 +34,25 @@ void WaitWhile(const std::atomic<uint32_t>& value, uint32_t old, std::chrono::na
   while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
 }
 
+// Without it, threads are only slower: failures do not matter.
+void BindThisThread(const std::vector<int>& cpus) {
+  const size_t most = static_cast<size_t>(*std::max_element(cpus.begin(), cpus.end())) + 1;
+  cpu_set_t* const set = CPU_ALLOC(most);
+  const size_t bytes = CPU_ALLOC_SIZE(most);
+  CPU_ZERO_S(bytes, set);
+  for (const int cpu : cpus) CPU_SET_S(static_cast<size_t>(cpu), bytes, set);
+  sched_setaffinity(0, bytes, set);
+  CPU_FREE(set);
+}
+
 }  // namespace
 
 struct ThreadTeam::Impl {
-  explicit Impl(std::chrono::nanoseconds spin_time) : spin(spin_time) {}
+  explicit Impl(const ThreadTeamOptions& options) : spin(options.spin), cpus(options.cpus) {}
 
   const std::chrono::nanoseconds spin;
-  Function function = nullptr;  // Null: the end.
+  const std::vector<std::vector<int>> cpus;  // Empty: not bound.
+  Function function = nullptr;               // Null: the end.
   const void* work = nullptr;
   std::vector<std::thread> helpers;
   // Each run is a new round. The work is written before its round begins. The two counters are
@@ -48,7 +60,11 @@ struct ThreadTeam::Impl {
   alignas(64) std::atomic<uint32_t> round = 0;
   alignas(64) std::atomic<uint32_t> busy = 0;  // Helpers that have not finished the round.
 
+  void Bind(size_t thread) const {
+    if (!cpus.empty()) BindThisThread(cpus[thread]);
+  }
   void Help(size_t thread) {
+    Bind(thread);
     for (uint32_t seen = 0;; ++seen) {
       WaitWhile(round, seen, spin);
       if (function == nullptr) return;
@@ -65,15 +81,15 @@ struct ThreadTeam::Impl {
   }
 };
 
-ThreadTeam::ThreadTeam(size_t threads, std::chrono::nanoseconds spin)
-    : impl_(std::make_unique<Impl>(spin)) {
+ThreadTeam::ThreadTeam(size_t threads, const ThreadTeamOptions& options)
+    : impl_(std::make_unique<Impl>(options)) {
   for (size_t i = 1; i < threads; ++i) {
     impl_->helpers.emplace_back([impl = impl_.get(), i] { impl->Help(i); });
   }
 }
 
 ThreadTeam::ThreadTeam(size_t threads)
-    : ThreadTeam(threads, SpinFor(threads, static_cast<size_t>(MeasureCpuBudget().threads))) {}
+    : ThreadTeam(threads, SuitableTeamOptions(threads, MeasureCpuBudget())) {}
 
 ThreadTeam::~ThreadTeam() {
   impl_->StartRound(nullptr, nullptr);
@@ -81,6 +97,8 @@ ThreadTeam::~ThreadTeam() {
 }
 
 size_t ThreadTeam::size() const { return impl_->helpers.size() + 1; }
+
+void ThreadTeam::BindCaller() const { impl_->Bind(0); }
 
 void ThreadTeam::RunErased(Function function, const void* work) {
   if (impl_->helpers.empty()) return function(work, 0);
@@ -92,8 +110,12 @@ void ThreadTeam::RunErased(Function function, const void* work) {
   }
 }
 
-std::chrono::nanoseconds SpinFor(size_t threads, size_t processors) {
-  return threads <= processors ? kTeamSpin : std::chrono::nanoseconds(0);
+ThreadTeamOptions SuitableTeamOptions(size_t threads, const CpuBudget& budget) {
+  const size_t processors = static_cast<size_t>(budget.threads);
+  ThreadTeamOptions options;
+  if (threads > processors) options.spin = std::chrono::nanoseconds(0);
+  if (threads == processors && threads == budget.cores.size()) options.cpus = budget.cores;
+  return options;
 }
 
 std::pair<size_t, size_t> Share(size_t count, size_t thread, size_t threads, size_t multiple_of) {

@@ -5,6 +5,9 @@
 #include <cstddef>
 #include <memory>
 #include <utility>
+#include <vector>
+
+#include "services/model/threads/cpu_budget.h"
 
 namespace llama {
 
@@ -13,8 +16,16 @@ namespace llama {
 // from whoever is waited for.
 inline constexpr std::chrono::microseconds kTeamSpin{50};
 
-// How long the threads of a team should spin: not at all where they outnumber the processors.
-std::chrono::nanoseconds SpinFor(size_t threads, size_t processors);
+struct ThreadTeamOptions {
+  std::chrono::nanoseconds spin = kTeamSpin;
+  // The CPUs on which each thread runs; none: wherever the system likes.
+  std::vector<std::vector<int>> cpus = {};  // [threads]
+};
+// What suits this many threads. Where they outnumber the processors they do not spin. Where they
+// are as many as the cores, each is bound to one: threads that wake one another every few
+// microseconds are otherwise often put on the same core, and then take turns. Where they are fewer,
+// other processes may use other cores as well, and the system knows better.
+ThreadTeamOptions SuitableTeamOptions(size_t threads, const CpuBudget& budget);
 
 // A fixed team of threads, the caller included, that runs one function at a time on all of them.
 // Whoever waits, for the next run or for the others, spins for a while, then sleeps. Used by one
@@ -22,14 +33,17 @@ std::chrono::nanoseconds SpinFor(size_t threads, size_t processors);
 class ThreadTeam {
  public:
   // REQUIRES: threads >= 1. Starts threads - 1.
-  explicit ThreadTeam(size_t threads, std::chrono::nanoseconds spin);
-  // Spins as SpinFor() says of the processors that this process may use.
+  ThreadTeam(size_t threads, const ThreadTeamOptions& options);
+  // With what suits the processors that this process may use.
   explicit ThreadTeam(size_t threads);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
   size_t size() const;
+  // Binds the calling thread, for good, to the CPUs of thread 0, if the team is bound: for a thread
+  // that lives to call Run(). Threads that it starts from then on inherit that.
+  void BindCaller() const;
   // Calls work(0) … work(size() - 1) at the same time, work(0) on the calling thread, and returns
   // when all have returned. Everything written before is seen within, and everything written within
   // is seen after. Allocates nothing.

@@ -55,6 +55,8 @@ class Transformer {
   // tokens of one sequence are in order of position.
   void Forward(std::span<const BatchToken> batch, KvCache& cache, std::span<float> logits);
 
+  // See ThreadTeam::BindCaller().
+  void BindCaller() const;
   const TransformerOptions& options() const;
   // Bytes of the buffers that a transformer with these options allocates.
   static int64_t ScratchBytes(const ModelConfig& config, const TransformerOptions& options,

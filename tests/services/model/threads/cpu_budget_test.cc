@@ -72,12 +72,13 @@ TEST_F(CpuBudgetTest, InAContainerTheHostsPathIsNotThereAndTheRootsQuotaHolds) {
 
 TEST_F(CpuBudgetTest, HardwareThreadsOfOneCoreCountOnce) {
   const CpuBudget without = MeasureCpuBudget(root_);
-  EXPECT_EQ(without.affinity_cores, without.affinity_cpus);
+  EXPECT_EQ(without.cores.size(), static_cast<size_t>(without.affinity_cpus));
   for (int cpu = 0; cpu < 256; ++cpu) {
     Write("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list",
           "0-255");
   }
-  EXPECT_EQ(MeasureCpuBudget(root_).affinity_cores, 1);
+  ASSERT_EQ(MeasureCpuBudget(root_).cores.size(), 1u);
+  EXPECT_EQ(MeasureCpuBudget(root_).cores[0].size(), static_cast<size_t>(without.affinity_cpus));
   EXPECT_EQ(MeasureCpuBudget(root_).threads, 1);
   EXPECT_EQ(MeasureCpuBudget(root_).affinity_cpus, without.affinity_cpus);
 }

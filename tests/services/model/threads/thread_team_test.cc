@@ -1,12 +1,15 @@
 #include "services/model/threads/thread_team.h"
 
+#include <sched.h>
 #include <time.h>
 
 #include <chrono>
 #include <thread>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/model/threads/cpu_budget.h"
 
 namespace llama {
 namespace {
@@ -54,9 +57,33 @@ TEST(ThreadTeamTest, WhoeverWaitsSleepsInsteadOfSpinningOn) {
 }
 
 TEST(ThreadTeamTest, DoesNotSpinWhereThreadsOutnumberProcessors) {
-  EXPECT_EQ(SpinFor(2, 2), kTeamSpin);
-  EXPECT_EQ(SpinFor(1, 64), kTeamSpin);
-  EXPECT_EQ(SpinFor(3, 2).count(), 0);
+  const CpuBudget two = {.cores = {{0, 2}, {1, 3}}, .threads = 2};
+  EXPECT_EQ(SuitableTeamOptions(2, two).spin, kTeamSpin);
+  EXPECT_EQ(SuitableTeamOptions(1, two).spin, kTeamSpin);
+  EXPECT_EQ(SuitableTeamOptions(3, two).spin.count(), 0);
+}
+
+TEST(ThreadTeamTest, HasACoreForEachThreadWhereTheyAreAsMany) {
+  const CpuBudget two = {.cores = {{0, 2}, {1, 3}}, .threads = 2};
+  EXPECT_EQ(SuitableTeamOptions(2, two).cpus, two.cores);
+  EXPECT_TRUE(SuitableTeamOptions(1, two).cpus.empty());
+  EXPECT_TRUE(SuitableTeamOptions(3, two).cpus.empty());
+  // Two of four cores by a quota: which two are free is for the system to find.
+  const CpuBudget quota = {.cores = {{0}, {1}, {2}, {3}}, .cgroup_cpus = 2, .threads = 2};
+  EXPECT_TRUE(SuitableTeamOptions(2, quota).cpus.empty());
+}
+
+TEST(ThreadTeamTest, RunsOnTheCpusItIsBoundTo) {
+  const CpuBudget budget = MeasureCpuBudget();
+  const size_t threads = budget.cores.size();
+  std::vector<int> seen(threads);
+  std::thread([&] {  // Bound for good: not the thread of the other tests.
+    ThreadTeam team(threads, {.cpus = budget.cores});
+    team.BindCaller();
+    team.Run([&](size_t thread) { seen[thread] = sched_getcpu(); });
+  })
+      .join();
+  for (size_t i = 0; i < threads; ++i) EXPECT_THAT(budget.cores[i], testing::Contains(seen[i]));
 }
 
 TEST(ShareTest, SharesCoverEverythingOnceInMultiples) {
