@@ -22,14 +22,13 @@ TEXT
 top=$(cd "$(dirname "$0")/.." && pwd)
 demo_model=$top/deploy/demo_model
 model_dir=$demo_model
-model_flags=(--context_length=512)  # What the demo model was trained for.
 once=()
 port=50050
 while [[ $# -gt 0 ]]; do
   case $1 in
     -h | --help) usage; exit 0 ;;
     --model-dir=* | --prompt=* | --completion=* | --port=*) set -- "${1%%=*}" "${1#*=}" "${@:2}"; continue ;;
-    --model-dir) model_dir=$(realpath -- "${2:?--model-dir needs a folder}"); model_flags=(); shift 2 ;;
+    --model-dir) model_dir=$(realpath -- "${2:?--model-dir needs a folder}"); shift 2 ;;
     --prompt | --completion) once=("$1=${2:?$1 needs a text}"); shift 2 ;;
     --port) port=${2:?--port needs a number}; shift 2 ;;
     *) echo "quickstart.sh: unknown argument $1 (see --help)" >&2; exit 2 ;;
@@ -71,7 +70,7 @@ say "Starting the tokenizer, the model and the gateway on ports $port to $((port
 set -m
 start lnb-gateway "$port" --tokenizer="127.0.0.1:$((port + 1))" --model="127.0.0.1:$((port + 2))"
 start lnb-tokenizer "$((port + 1))" --model_dir="$model_dir"
-start lnb-model "$((port + 2))" --model_dir="$model_dir" "${model_flags[@]}"
+start lnb-model "$((port + 2))" --model_dir="$model_dir"
 set +m
 
 ready() { "$bin/lnb-probe" --address="127.0.0.1:$port" --service=llama.v1.GatewayService 2>/dev/null; }

@@ -25,7 +25,8 @@ ABSL_FLAG(std::string, instruction_set, "",
 ABSL_FLAG(std::string, activations, "bf16",
           "Type of the activations and the KV cache: bf16, or f32, the slower reference.");
 ABSL_FLAG(int64_t, context_length, 0,
-          "Longest prompt and reply together, in tokens; 0: 4096, as Llama 2 was trained.");
+          "Longest prompt and reply together, in tokens; 0: max_seq_len of params.json, else 4096, "
+          "as Llama 2 was trained.");
 ABSL_FLAG(int64_t, kv_cache_bytes, 0,
           "Bytes of memory for keys and values; 0: what memory leaves, up to max_running full "
           "contexts.");

@@ -17,7 +17,7 @@
 namespace llama {
 namespace {
 
-constexpr int64_t kDefaultContextLength = 4096;
+constexpr int64_t kDefaultContextLength = 4096;  // What Llama 2 was trained for.
 constexpr int64_t kMaxContextLength = 1 << 20;
 constexpr int64_t kMaxThreads = 1024;
 constexpr int64_t kMaxBatchTokens = 1 << 16;
@@ -85,8 +85,9 @@ absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
   plan.weight_bytes = size.weight_bytes;
   plan.transformer = {
       .activations = options.activations,
-      .context_length =
-          options.context_length == 0 ? kDefaultContextLength : options.context_length,
+      .context_length = options.context_length == 0
+                            ? size.config.max_seq_len.value_or(kDefaultContextLength)
+                            : options.context_length,
       .max_batch_tokens = std::max(options.max_batch_tokens, options.engine.max_running),
       .max_batch_logits = std::max(kMinBatchLogits, options.engine.max_running)};
   plan.scratch_bytes = Transformer::ScratchBytes(size.config, plan.transformer, plan.threads) +

@@ -46,6 +46,10 @@ class DemoModelTest(unittest.TestCase):
     def tearDownClass(cls):
         cls.services.__exit__()
 
+    def test_the_context_is_what_the_model_was_made_for(self):
+        info = self.client.unary("llama.v1.GatewayService/GetInfo")
+        self.assertEqual(int(info["model"]["context_length"]), 512)
+
     def events(self, prompt, max_tokens=120, **request):
         return list(self.client.dicts(GENERATE, {"prompt": prompt, "stopping": {"max_tokens": max_tokens}, **request}))
 

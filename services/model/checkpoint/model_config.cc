@@ -32,6 +32,7 @@ constexpr Limits<int64_t> kMultipleOf = {"multiple_of", 1, 1 << 16};
 constexpr Limits<double> kMultiplier = {"ffn_dim_multiplier", 0.01, 100};
 constexpr Limits<double> kEpsilon = {"norm_eps", 1e-12, 0.1};
 constexpr Limits<double> kTheta = {"rope_theta", 1, 1e12};
+constexpr Limits<int64_t> kContext = {"max_seq_len", 1, 1 << 20};
 constexpr int64_t kMaxFfnHiddenDim = 1 << 19;
 
 template <typename T>
@@ -138,6 +139,7 @@ absl::StatusOr<ModelConfig> FromParams(const files::Params& params) {
   if (params.has_ffn_dim_multiplier()) config.ffn_dim_multiplier = params.ffn_dim_multiplier();
   if (params.has_norm_eps()) config.norm_eps = params.norm_eps();
   if (params.has_rope_theta()) config.rope_theta = params.rope_theta();
+  if (params.has_max_seq_len()) config.max_seq_len = params.max_seq_len();
 
   RETURN_IF_ERROR(CheckRange(config.dim, kDim));
   RETURN_IF_ERROR(CheckRange(config.n_layers, kLayers));
@@ -148,6 +150,7 @@ absl::StatusOr<ModelConfig> FromParams(const files::Params& params) {
   RETURN_IF_ERROR(CheckRange(config.ffn_dim_multiplier.value_or(1), kMultiplier));
   RETURN_IF_ERROR(CheckRange(config.norm_eps, kEpsilon));
   RETURN_IF_ERROR(CheckRange(config.rope_theta, kTheta));
+  RETURN_IF_ERROR(CheckRange(config.max_seq_len.value_or(1), kContext));
   if (config.dim % config.n_heads != 0 || config.dim / config.n_heads % 2 != 0) {
     return absl::InvalidArgumentError(absl::StrCat("n_heads: expected a divisor of dim ",
                                                    config.dim, " with an even quotient, found ",

@@ -24,6 +24,7 @@ struct ModelConfig {
   std::optional<double> ffn_dim_multiplier;
   double norm_eps = 1e-5;
   double rope_theta = 10000;
+  std::optional<int64_t> max_seq_len;  // The longest text that the model was made for, if stated.
 
   int64_t head_dim = 0;        // dim / n_heads
   int64_t ffn_hidden_dim = 0;  // Rows of w1 and w3.

@@ -19,6 +19,21 @@ TEST(ModelConfigTest, Llama2SevenBillion) {
   EXPECT_FALSE(config->n_kv_heads_given);
   EXPECT_EQ(config->vocab_size, -1);
   EXPECT_EQ(config->rope_theta, 10000);
+  EXPECT_FALSE(config->max_seq_len.has_value());
+}
+
+TEST(ModelConfigTest, TheLongestTextIsTakenIfStated) {
+  const auto stating = [](const std::string& tokens) {
+    return ParseModelConfig(
+        R"({"dim": 64, "n_heads": 8, "n_layers": 2, "max_seq_len": )" + tokens + "}",
+        "params.json");
+  };
+  ASSERT_TRUE(stating("512").ok()) << stating("512").status();
+  EXPECT_EQ(stating("512")->max_seq_len, 512);
+  for (const char* const tokens : {"0", "-1", "1048577"}) {
+    EXPECT_THAT(stating(tokens).status().message(),
+                HasSubstr("params.json: max_seq_len: expected 1 to 1048576, found"));
+  }
 }
 
 TEST(ModelConfigTest, Llama2SeventyBillion) {
