@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "common/rpc/call_log.h"
 #include "common/rpc/client_security_flags.h"
 #include "common/rpc/server.h"
 #include "common/rpc/server_security_flags.h"
@@ -25,9 +26,11 @@ namespace {
 
 absl::Status Run() {
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
+  LogGrpcMessages();
   auto& termination = *new Termination();  // Its thread never ends.
   // After it, for credentials start threads, which must not get its signals.
-  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
+  ASSIGN_OR_RETURN(const auto listening,
+                   ServerAccessFromFlags(absl::GetFlag(FLAGS_listen), {LogCall}));
   ASSIGN_OR_RETURN(const auto calling, ChannelCredentialsFromFlags());
   StubPool<v1::TokenizerService> tokenizers(absl::GetFlag(FLAGS_tokenizer), calling);
   StubPool<v1::ModelService> models(absl::GetFlag(FLAGS_model), calling);
@@ -55,7 +58,8 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(std::unique_ptr<Server> started,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
-                                  .credentials = listening},
+                                  .access = listening,
+                                  .call_observers = {LogCall}},
                                  {{"llama.v1.GatewayService", &service}}, gate));
   {
     MutexLock lock(&mutex);

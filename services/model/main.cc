@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/mapping_faults.h"
 #include "common/program.h"
+#include "common/rpc/call_log.h"
 #include "common/rpc/server.h"
 #include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
@@ -89,14 +90,16 @@ absl::Status Validate(const ServedModelOptions& options, const ComputePlan& plan
 
 absl::Status Serve(const ServedModelOptions& options, const ComputePlan& plan,
                    Termination& termination) {
-  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
+  ASSIGN_OR_RETURN(const auto listening,
+                   ServerAccessFromFlags(absl::GetFlag(FLAGS_listen), {LogCall}));
   ServingGate gate;
   ModelServiceImpl service(gate);
   std::unique_ptr<ServedModel> model;  // Outlives the server.
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
-                                  .credentials = listening},
+                                  .access = listening,
+                                  .call_observers = {LogCall}},
                                  {{"llama.v1.ModelService", &service}}, gate));
   LogInfo(absl::StrCat("loading ", options.folder, ": ", Describe(plan)));
   int64_t reported = 0;
@@ -125,6 +128,7 @@ absl::Status Serve(const ServedModelOptions& options, const ComputePlan& plan,
 absl::Status Run() {
   ASSIGN_OR_RETURN(const ServedModelOptions options, OptionsFromFlags());
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
+  LogGrpcMessages();
   ASSIGN_OR_RETURN(const ComputePlan plan, PlanCompute(options));
   if (options.threads > plan.cpus.threads) {
     LogWarning(absl::StrCat("--threads=", options.threads, " is more than the ", plan.cpus.threads,

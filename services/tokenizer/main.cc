@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "common/rpc/call_log.h"
 #include "common/rpc/server.h"
 #include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
@@ -43,6 +44,7 @@ absl::Status Run() {
                                                    kMostPromptBytes, ", found ", max_prompt_bytes));
   }
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
+  LogGrpcMessages();
   if (absl::GetFlag(FLAGS_validate_only)) {
     ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::Load(path, max_prompt_bytes));
     std::printf("%s: valid, %zu tokens\n", path.c_str(), tokenizer->vocabulary().size());
@@ -51,14 +53,16 @@ absl::Status Run() {
   }
   auto& termination = *new Termination();  // Its thread never ends.
   // After it, for credentials start threads, which must not get its signals.
-  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
+  ASSIGN_OR_RETURN(const auto listening,
+                   ServerAccessFromFlags(absl::GetFlag(FLAGS_listen), {LogCall}));
   ServingGate gate;
   TokenizerServiceImpl service(gate);
   std::unique_ptr<const Tokenizer> tokenizer;  // Outlives the server.
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
-                                  .credentials = listening},
+                                  .access = listening,
+                                  .call_observers = {LogCall}},
                                  {{"llama.v1.TokenizerService", &service}}, gate));
   ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(path, max_prompt_bytes));
   service.SetTokenizer(tokenizer.get());
