@@ -1,36 +1,136 @@
 #include "common/log.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
 #include "common/printable.h"
+#include "spdlog/async_logger.h"
+#include "spdlog/details/thread_pool.h"
 #include "spdlog/pattern_formatter.h"
-#include "spdlog/sinks/stdout_sinks.h"
-#include "spdlog/spdlog.h"
+#include "spdlog/sinks/base_sink.h"
 
 namespace llama {
 namespace {
 
-// The flag %E of a pattern: the message, with what would break the line escaped.
-class EscapedMessage final : public spdlog::custom_flag_formatter {
- public:
-  explicit EscapedMessage(bool json) : json_(json) {}
+constexpr size_t kMaxWaitingLines = 8192;
+constexpr absl::Duration kDropReportInterval = absl::Seconds(1);
+constexpr absl::Duration kExitTimeout = absl::Seconds(1);
 
-  void format(const spdlog::details::log_msg& message, const std::tm&,
-              spdlog::memory_buf_t& out) override {
-    const absl::string_view text(message.payload.data(), message.payload.size());
-    const std::string escaped = json_ ? PrintableJson(text) : Printable(text);
-    out.append(escaped.data(), escaped.data() + escaped.size());
+// What stands between the level and the end of the line.
+std::string Render(absl::string_view message, std::span<const LogField> fields, bool json) {
+  std::string line = json ? absl::StrCat("\"", PrintableJson(message), "\"") : Printable(message);
+  for (const LogField& field : fields) {
+    std::string value;
+    if (const auto* const text = std::get_if<absl::string_view>(&field.value)) {
+      const bool bare =
+          !json && !text->empty() && text->find_first_of(" \"\\=") == absl::string_view::npos;
+      value = bare ? Printable(*text) : absl::StrCat("\"", PrintableJson(*text), "\"");
+    } else if (const auto* const number = std::get_if<int64_t>(&field.value)) {
+      value = absl::StrCat(*number);
+    } else {
+      value = absl::StrFormat("%.3f", std::get<double>(field.value));
+    }
+    if (json) {
+      absl::StrAppend(&line, ",\"", field.key, "\":", value);
+    } else {
+      absl::StrAppend(&line, " ", field.key, "=", value);
+    }
   }
-  std::unique_ptr<custom_flag_formatter> clone() const override {
-    return std::make_unique<EscapedMessage>(json_);
+  return line;
+}
+
+spdlog::level::level_enum ToSpdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarning:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
+  return spdlog::level::err;
+}
+
+// Standard error, written without a lock that others use; its failures are nobody's.
+class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  // `pool` is the one that writes, and outlives that.
+  StandardError(spdlog::details::thread_pool& pool, bool json) : pool_(pool), json_(json) {}
+
+  // Lines that are done with.
+  size_t written() const { return written_; }
 
  private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    Write(message);
+    ++written_;
+    const size_t dropped = pool_.overrun_counter();
+    if (dropped == reported_ || absl::Now() < next_report_) return;
+    const std::string text = Render(
+        "lines of the log were dropped, for they came faster than they are read",
+        std::initializer_list<LogField>{{"lines", static_cast<int64_t>(dropped - reported_)}},
+        json_);
+    Write(spdlog::details::log_msg("", spdlog::level::warn, text));
+    reported_ = dropped;
+    next_report_ = absl::Now() + kDropReportInterval;
+  }
+  void Write(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    absl::string_view rest(line.data(), line.size());
+    while (!rest.empty()) {
+      const ssize_t bytes = write(STDERR_FILENO, rest.data(), rest.size());
+      if (bytes < 0 && errno == EINTR) continue;
+      if (bytes <= 0) return;
+      rest.remove_prefix(static_cast<size_t>(bytes));
+    }
+  }
+  void flush_() override {}
+
+  spdlog::details::thread_pool& pool_;
   const bool json_;
+  std::atomic<size_t> written_ = 0;
+  size_t reported_ = 0;
+  absl::Time next_report_ = absl::InfinitePast();
 };
+
+struct LogState {
+  bool json = false;
+  std::shared_ptr<StandardError> sink = nullptr;
+  std::shared_ptr<spdlog::async_logger> logger = nullptr;
+  std::atomic<size_t> posted = 0;
+  std::shared_ptr<spdlog::details::thread_pool> pool = nullptr;  // Last: its end joins the thread.
+};
+
+// Lives until the process is gone, for any thread may log until then.
+std::atomic<LogState*> g_log = nullptr;
+
+// The process's signals are not this thread's business.
+std::shared_ptr<spdlog::details::thread_pool> StartThread() {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  auto pool = std::make_shared<spdlog::details::thread_pool>(kMaxWaitingLines, 1);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return pool;
+}
+
+void FlushAtExit() { FlushLog(kExitTimeout); }
 
 }  // namespace
 
@@ -45,24 +145,57 @@ absl::Status SetUpLog(absl::string_view level, absl::string_view format) {
     return absl::InvalidArgumentError(
         absl::StrCat("--log_format: expected text or json, found ", format));
   }
-  const bool json = format == "json";
-  auto formatter = std::make_unique<spdlog::pattern_formatter>();
-  formatter->add_flag<EscapedMessage>('E', json).set_pattern(
-      json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%E"})"
-           : "%Y-%m-%d %H:%M:%S.%e %l %E");
-  auto logger =
-      std::make_shared<spdlog::logger>("lnb", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  logger->set_level(parsed);
-  logger->set_formatter(std::move(formatter));
-  // Keeps quiet where standard error is closed or full: there is nowhere else to say it.
-  logger->set_error_handler([](const std::string&) {});
-  logger->flush_on(spdlog::level::trace);
-  spdlog::set_default_logger(std::move(logger));
+  auto state = std::make_unique<LogState>();
+  state->json = format == "json";
+  state->pool = StartThread();
+  state->sink = std::make_shared<StandardError>(*state->pool, state->json);
+  state->logger = std::make_shared<spdlog::async_logger>(
+      "lnb", state->sink, state->pool, spdlog::async_overflow_policy::overrun_oldest);
+  state->logger->set_level(parsed);
+  state->logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+      state->json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":%v})"
+                  : "%Y-%m-%d %H:%M:%S.%e %l %v"));
+  state->logger->set_error_handler([](const std::string&) {});
+  const std::unique_ptr<LogState> before(g_log.exchange(state.release()));
+  if (before == nullptr) std::atexit(FlushAtExit);
   return absl::OkStatus();
 }
 
-void LogInfo(absl::string_view message) { spdlog::info("{}", std::string(message)); }
-void LogWarning(absl::string_view message) { spdlog::warn("{}", std::string(message)); }
-void LogError(absl::string_view message) { spdlog::error("{}", std::string(message)); }
+bool IsLogged(LogLevel level) {
+  const LogState* const log = g_log;
+  return log != nullptr && log->logger->should_log(ToSpdlog(level));
+}
+
+void Log(LogLevel level, absl::string_view message, std::span<const LogField> fields) {
+  if (!IsLogged(level)) return;
+  LogState& log = *g_log;
+  const std::string line = Render(message, fields, log.json);
+  ++log.posted;
+  log.logger->log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+}
+void Log(LogLevel level, absl::string_view message, std::initializer_list<LogField> fields) {
+  Log(level, message, std::span<const LogField>(fields.begin(), fields.size()));
+}
+
+void LogInfo(absl::string_view message) {
+  Log(LogLevel::kInfo, message, std::span<const LogField>());
+}
+void LogWarning(absl::string_view message) {
+  Log(LogLevel::kWarning, message, std::span<const LogField>());
+}
+void LogError(absl::string_view message) {
+  Log(LogLevel::kError, message, std::span<const LogField>());
+}
+
+bool FlushLog(absl::Duration timeout) {
+  const LogState* const log = g_log;
+  if (log == nullptr) return true;
+  const absl::Time deadline = absl::Now() + timeout;
+  while (log->sink->written() + log->pool->overrun_counter() < log->posted) {
+    if (absl::Now() >= deadline) return false;
+    absl::SleepFor(absl::Milliseconds(1));
+  }
+  return true;
+}
 
 }  // namespace llama

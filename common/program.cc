@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/log.h"
 #include "common/printable.h"
 
 namespace llama {
@@ -148,6 +149,7 @@ void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
 
 int ReportFailure(absl::string_view program, const absl::Status& status) {
   const std::string line = absl::StrCat(program, ": ", Printable(status.message()), "\n");
+  FlushLog(absl::Seconds(1));  // What led to it goes first.
   std::fputs(line.c_str(), stderr);
   return absl::IsInvalidArgument(status) && absl::StartsWith(status.message(), "--") ? kExitUsage
                                                                                      : kExitFailure;

@@ -9,6 +9,7 @@
 // The flags that every server has.
 ABSL_DECLARE_FLAG(std::string, log_level);
 ABSL_DECLARE_FLAG(std::string, log_format);
+ABSL_DECLARE_FLAG(std::string, metrics_listen);
 ABSL_DECLARE_FLAG(absl::Duration, drain_timeout);
 
 #endif  // LLAMA_COMMON_SERVER_FLAGS_H_

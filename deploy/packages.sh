@@ -3,10 +3,11 @@
 set -euo pipefail
 
 packages=(ca-certificates cmake g++ libabsl-dev libedit-dev libgrpc++-dev libicu-dev libprotobuf-dev
-  libspdlog-dev libssl-dev ninja-build pkg-config protobuf-compiler protobuf-compiler-grpc zlib1g-dev)
+  libspdlog-dev libssl-dev ninja-build pkg-config prometheus-cpp-dev protobuf-compiler
+  protobuf-compiler-grpc zlib1g-dev)
 if [[ ${1:-build} == test ]]; then
   packages+=(clang clang-format libbenchmark-dev libclang-rt-14-dev libgmock-dev libgtest-dev
-    libsentencepiece-dev openssl python3-grpcio python3-protobuf shellcheck)
+    libsentencepiece-dev openssl prometheus python3-grpcio python3-protobuf shellcheck)
 fi
 
 missing=()

@@ -36,7 +36,9 @@ SERVICE_FILES = re.compile(r"^(.*_service|main)\.(h|cc)$")
 # And these only for the messages.
 MESSAGE_FILES = re.compile(r"^.*_messages\.(h|cc)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
-OURS = re.compile(r"^(common|services|clients|llama|google/rpc|grpc|grpcpp)/")
+OURS = re.compile(r"^(common|services|clients|llama|google/rpc|grpc|grpcpp|prometheus)/")
+# Only these files know of metrics.
+METRICS_FILES = re.compile(r"^((.*_)?metrics(_.*)?|main)\.(h|cc)$")
 
 
 def folder_of(path):
@@ -56,6 +58,11 @@ def is_allowed(path, included):
         allowed |= RPC
     if MESSAGE_FILES.match(path.rsplit("/", 1)[-1]):
         allowed |= PROTO
+    is_metrics_file = METRICS_FILES.match(path.rsplit("/", 1)[-1]) is not None
+    if is_metrics_file:
+        allowed |= {"prometheus"}
+    elif included.startswith("common/metrics_"):
+        return False
     target = included.rsplit("/", 1)[0]
     if folder == "common" and target.startswith("common/rpc"):
         return False
@@ -87,6 +94,9 @@ def self_test():
                            ("services/tokenizer/tokenizer.cc", "common/rpc/server.h"),
                            ("services/tokenizer/tokenizer.cc", "llama/v1/common.pb.h"),
                            ("services/tokenizer/tokenizer_messages.cc", "grpcpp/grpcpp.h"),
+                           ("services/model/engine/engine_core.cc", "prometheus/registry.h"),
+                           ("services/model/engine/engine_core.cc", "common/metrics_family.h"),
+                           ("services/model/engine/engine_metrics.cc", "services/model/model_metrics.h"),
                            ("clients/console/menu.cc", "services/tokenizer/vocabulary.h")):
         assert list(violations([(path, f'#include "{included}"')])), f"{path} may include {included}"
     assert not list(violations([("services/model/model_service.cc", '#include "services/model/engine/engine.h"')]))

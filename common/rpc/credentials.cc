@@ -7,6 +7,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/read_file.h"
+#include "common/rpc/call_context.h"
+#include "common/rpc/call_watch.h"
 #include "common/status_macros.h"
 #include "common/token_list.h"
 #include "grpcpp/security/auth_metadata_processor.h"
@@ -47,36 +49,48 @@ absl::Status CheckFiles(absl::string_view certificate_flag, const std::string& c
   return ca.empty() ? absl::OkStatus() : CheckPem(ca_flag, ca, "CERTIFICATE-----");
 }
 
-// Lets calls in that carry a token of the list, and health checks. What is wrong with a token is
-// not told.
+// Lets calls in that carry one token, which is of the list, and health checks. What is wrong with a
+// token is not told.
 class TokenProcessor final : public grpc::AuthMetadataProcessor {
  public:
-  explicit TokenProcessor(std::unique_ptr<TokenList> tokens) : tokens_(std::move(tokens)) {}
+  TokenProcessor(std::unique_ptr<TokenList> tokens, std::vector<CallObserver> observers)
+      : tokens_(std::move(tokens)), observers_(std::move(observers)) {}
 
   bool IsBlocking() const override { return false; }
 
   grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext*, OutputMetadata*,
                        OutputMetadata*) override {
-    const auto path = metadata.find(":path");
-    if (path != metadata.end() && absl::StartsWith(Text(path->second), kHealth)) {
-      return grpc::Status::OK;
+    if (absl::StartsWith(Find(metadata, ":path"), kHealth)) return grpc::Status::OK;
+    // One header only: what the token stands for, CallerOf(), must be what was checked.
+    if (metadata.count("authorization") == 1) {
+      const absl::string_view value = Find(metadata, "authorization");
+      if (absl::StartsWithIgnoreCase(value, "Bearer ") && tokens_->Contains(value.substr(7))) {
+        return grpc::Status::OK;
+      }
     }
-    bool accepted = false;
-    const auto [first, last] = metadata.equal_range("authorization");
-    for (auto header = first; header != last; ++header) {
-      const absl::string_view value = Text(header->second);
-      accepted |=
-          absl::StartsWithIgnoreCase(value, "Bearer ") && tokens_->Contains(value.substr(7));
-    }
-    return accepted ? grpc::Status::OK
-                    : grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
-                                   "expected a token that this server accepts");
+    TellOfRefusal(metadata);
+    return {grpc::StatusCode::UNAUTHENTICATED, "expected a token that this server accepts"};
   }
 
  private:
-  static absl::string_view Text(const grpc::string_ref& text) { return {text.data(), text.size()}; }
+  static absl::string_view Find(const InputMetadata& metadata, const char* key) {
+    const auto found = metadata.find(key);
+    return found == metadata.end() ? absl::string_view()
+                                   : absl::string_view(found->second.data(), found->second.size());
+  }
+  void TellOfRefusal(const InputMetadata& metadata) const {
+    const absl::string_view id = Find(metadata, kRequestIdMetadata);
+    const CallRecord record = {
+        .method = MethodName(Find(metadata, ":path")),
+        .request_id = IsRequestId(id) ? std::string(id) : MakeRequestId(),
+        .code = absl::StatusCode::kUnauthenticated,
+        .received = absl::Now(),
+    };
+    for (const CallObserver& observe : observers_) observe(record);
+  }
 
   const std::unique_ptr<TokenList> tokens_;
+  const std::vector<CallObserver> observers_;
 };
 
 // Sends the token of a file, as the file has it at the time of the call.
@@ -101,8 +115,8 @@ class TokenSender final : public grpc::MetadataCredentialsPlugin {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const ServerSecurity& security) {
+absl::StatusOr<ServerAccess> MakeServerAccess(const ServerSecurity& security,
+                                              std::vector<CallObserver> observers) {
   RETURN_IF_ERROR(CheckFiles("--tls_certificate", security.certificate, "--tls_key", security.key,
                              "--tls_client_ca", security.client_ca));
   if (security.certificate.empty()) {
@@ -111,7 +125,7 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
           "--tls_client_ca and --accepted_tokens: expected --tls_certificate and --tls_key with "
           "them");
     }
-    return grpc::InsecureServerCredentials();
+    return ServerAccess{.credentials = grpc::InsecureServerCredentials()};
   }
   const auto files = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
       security.key, security.certificate, security.client_ca, kRefreshSeconds);
@@ -129,9 +143,11 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
       return absl::Status(tokens.status().code(),
                           absl::StrCat("--accepted_tokens: ", tokens.status().message()));
     }
-    credentials->SetAuthMetadataProcessor(std::make_shared<TokenProcessor>(*std::move(tokens)));
+    credentials->SetAuthMetadataProcessor(
+        std::make_shared<TokenProcessor>(*std::move(tokens), std::move(observers)));
   }
-  return credentials;
+  return ServerAccess{.credentials = credentials,
+                      .tokens_are_checked = !security.accepted_tokens.empty()};
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(

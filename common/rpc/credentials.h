@@ -3,8 +3,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/rpc/call_record.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/security/server_credentials.h"
 
@@ -20,6 +22,12 @@ struct ServerSecurity {
   std::string accepted_tokens;  // A token a line; one of them is needed for all rpcs but health.
 };
 
+// The same, checked and read.
+struct ServerAccess {
+  std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;  // Null: plain text.
+  bool tokens_are_checked = false;
+};
+
 // What calls. All empty: plain text.
 struct ClientSecurity {
   std::string ca;           // Servers need a certificate of one of these, for the name called by.
@@ -30,8 +38,9 @@ struct ClientSecurity {
 
 // Errors, which start with the flag at fault: INVALID_ARGUMENT for flags that do not go together
 // and files that hold something else; those of ReadFile().
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(
-    const ServerSecurity& security);
+// `observers` are told of calls that are refused for their token, which no server gets to see.
+absl::StatusOr<ServerAccess> MakeServerAccess(const ServerSecurity& security,
+                                              std::vector<CallObserver> observers = {});
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
     const ClientSecurity& security);
 

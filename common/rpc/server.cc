@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/mutex.h"
+#include "common/rpc/call_watch.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
@@ -75,8 +76,10 @@ class Server::Impl {
  public:
   Impl(const ServerOptions& options, ServingGate& gate)
       : drain_timeout_(options.drain_timeout),
-        credentials_(options.credentials != nullptr ? options.credentials
-                                                    : grpc::InsecureServerCredentials()),
+        credentials_(options.access.credentials != nullptr ? options.access.credentials
+                                                           : grpc::InsecureServerCredentials()),
+        watch_({.observers = options.call_observers,
+                .tokens_are_checked = options.access.tokens_are_checked}),
         gate_(gate) {}
   ~Impl() { Drain(absl::ZeroDuration()); }
 
@@ -85,6 +88,7 @@ class Server::Impl {
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     SetLimits(builder);
+    WatchCalls(watch_, builder);
     int port = 0;
     builder.AddListeningPort(listen, credentials_, &port);
     for (grpc::Service* const service : services) builder.RegisterService(service);
@@ -137,6 +141,7 @@ class Server::Impl {
  private:
   const absl::Duration drain_timeout_;
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
+  const CallWatchOptions watch_;
   ServingGate& gate_;
   std::vector<std::string> names_;
   std::string address_;

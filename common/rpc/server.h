@@ -7,6 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/rpc/call_record.h"
+#include "common/rpc/credentials.h"
 #include "common/rpc/serving_gate.h"
 #include "grpcpp/grpcpp.h"
 
@@ -16,8 +18,9 @@ struct ServerOptions {
   // "host:port"; port 0 picks a free one.
   std::string listen = "127.0.0.1:0";
   absl::Duration drain_timeout = absl::Seconds(30);
-  // Null: plain text.
-  std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;
+  ServerAccess access = {};
+  // Are told of every call, as WatchCalls() has it.
+  std::vector<CallObserver> call_observers = {};
 };
 
 struct NamedService {

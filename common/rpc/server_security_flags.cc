@@ -1,5 +1,7 @@
 #include "common/rpc/server_security_flags.h"
 
+#include <utility>
+
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
@@ -19,18 +21,18 @@ ABSL_FLAG(std::string, accepted_tokens, "",
 
 namespace llama {
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ServerCredentialsFromFlags(
-    const std::string& listen) {
+absl::StatusOr<ServerAccess> ServerAccessFromFlags(const std::string& listen,
+                                                   std::vector<CallObserver> observers) {
   const ServerSecurity security = {.certificate = absl::GetFlag(FLAGS_tls_certificate),
                                    .key = absl::GetFlag(FLAGS_tls_key),
                                    .client_ca = absl::GetFlag(FLAGS_tls_client_ca),
                                    .accepted_tokens = absl::GetFlag(FLAGS_accepted_tokens)};
-  auto credentials = MakeServerCredentials(security);
-  if (credentials.ok() && security.certificate.empty() && IsBeyondLoopback(listen)) {
+  auto access = MakeServerAccess(security, std::move(observers));
+  if (access.ok() && security.certificate.empty() && IsBeyondLoopback(listen)) {
     LogWarning(absl::StrCat("listening on ", listen,
                             " without TLS: other machines can read and send requests"));
   }
-  return credentials;
+  return access;
 }
 
 }  // namespace llama

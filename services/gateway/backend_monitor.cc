@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/rpc/call_context.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
 #include "services/gateway/backend_status.h"
@@ -16,8 +17,9 @@ constexpr absl::Duration kIntervalWhileDown = absl::Milliseconds(100);
 constexpr absl::Duration kTimeout = absl::Milliseconds(1500);
 constexpr int64_t kPageSize = 10'000;
 
-void SetDeadline(grpc::ClientContext& context) {
+void SetUp(grpc::ClientContext& context) {
   context.set_deadline(absl::ToChronoTime(absl::Now() + kTimeout));
+  context.AddMetadata(kProbeMetadata, "1");
 }
 
 // A backend that does not answer in time is as good as not there.
@@ -35,7 +37,7 @@ absl::StatusOr<std::vector<v1::VocabularyEntry>> ReadVocabulary(v1::TokenizerSer
   request.set_page_size(kPageSize);
   do {
     grpc::ClientContext context;
-    SetDeadline(context);
+    SetUp(context);
     v1::ListTokensResponse page;
     if (const grpc::Status status = stub.ListTokens(&context, request, &page); !status.ok()) {
       return Failure("tokenizer", status);
@@ -102,14 +104,14 @@ void BackendMonitor::Run() {
 absl::StatusOr<std::shared_ptr<const Backends>> BackendMonitor::Look() const {
   auto now = std::make_shared<Backends>();
   grpc::ClientContext tokenizer_context;
-  SetDeadline(tokenizer_context);
+  SetUp(tokenizer_context);
   if (const grpc::Status status =
           tokenizer_.GetTokenizerInfo(&tokenizer_context, {}, &now->tokenizer);
       !status.ok()) {
     return Failure("tokenizer", status);
   }
   grpc::ClientContext model_context;
-  SetDeadline(model_context);
+  SetUp(model_context);
   if (const grpc::Status status = model_.GetModelInfo(&model_context, {}, &now->model);
       !status.ok()) {
     return Failure("model", status);

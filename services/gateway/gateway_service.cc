@@ -1,11 +1,9 @@
 #include "services/gateway/gateway_service.h"
 
 #include <memory>
-#include <random>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "common/rpc/caller.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/unary.h"
 #include "common/status_macros.h"
 #include "services/gateway/backend_status.h"
@@ -13,11 +11,6 @@
 
 namespace llama {
 namespace {
-
-std::string PickRequestId() {
-  std::random_device device;
-  return absl::StrCat(absl::Hex(uint64_t{device()} << 32 | device(), absl::kZeroPad16));
-}
 
 // GetInfo under way: two calls to the model, one after the other, that end when their caller
 // leaves. Deletes itself when the call is over.
@@ -32,6 +25,9 @@ class InfoCall final : public grpc::ServerUnaryReactor {
         response_(response) {
     info_context_.set_deadline(context.deadline());
     plan_context_.set_deadline(context.deadline());
+    const std::shared_ptr<CallNotes> notes = NotesOf(context);
+    ForwardCall(CallerOf(context), *notes, info_context_);
+    ForwardCall(CallerOf(context), *notes, plan_context_);
   }
 
   void Start(bool tensors) {
@@ -71,6 +67,8 @@ class InfoCall final : public grpc::ServerUnaryReactor {
 
 grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
     grpc::CallbackServerContext* context, const v1::GenerateRequest* request) {
+  const std::shared_ptr<CallNotes> notes = NotesOf(*context);
+  if (!request->request_id().empty()) notes->SetRequestId(request->request_id());
   absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
   const absl::Status status = pass.ok() ? CheckGenerateRequest(*request) : pass.status();
   if (!status.ok()) {
@@ -79,10 +77,10 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
     return stream.get();
   }
   v1::GenerateRequest named = *request;
-  if (named.request_id().empty()) named.set_request_id(PickRequestId());
+  named.set_request_id(notes->request_id());
   const auto relay = std::make_shared<Relay>(
       Relay::Stubs{tokenizers_.Take(), models_.Take()}, named, monitor_.backends(),
-      absl::FromChrono(context->deadline()), CallerOf(*context));
+      absl::FromChrono(context->deadline()), CallerOf(*context), notes);
   // The relay owns the stream, so that the stream only knows of the relay. The call is over when
   // both are: the stream's end may wait for its client when the relay has nothing more to do.
   const auto stream =

@@ -1,16 +1,23 @@
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
+#include "common/metrics_process.h"
+#include "common/metrics_server.h"
 #include "common/program.h"
+#include "common/rpc/call_log.h"
 #include "common/rpc/client_security_flags.h"
+#include "common/rpc/gate_metrics.h"
+#include "common/rpc/rpc_metrics.h"
 #include "common/rpc/server.h"
 #include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
 #include "common/status_macros.h"
 #include "common/termination.h"
+#include "prometheus/registry.h"
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/gateway_service.h"
 #include "services/gateway/stub_pool.h"
@@ -25,13 +32,22 @@ namespace {
 
 absl::Status Run() {
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
+  LogGrpcMessages();
   auto& termination = *new Termination();  // Its thread never ends.
+  const auto registry = std::make_shared<prometheus::Registry>();
+  const std::vector<CallObserver> observers = {LogCall,
+                                               CountCalls({"llama.v1.GatewayService"}, registry)};
   // After it, for credentials start threads, which must not get its signals.
-  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
+  ASSIGN_OR_RETURN(const auto listening,
+                   ServerAccessFromFlags(absl::GetFlag(FLAGS_listen), observers));
   ASSIGN_OR_RETURN(const auto calling, ChannelCredentialsFromFlags());
   StubPool<v1::TokenizerService> tokenizers(absl::GetFlag(FLAGS_tokenizer), calling);
   StubPool<v1::ModelService> models(absl::GetFlag(FLAGS_model), calling);
   ServingGate gate;
+  ASSIGN_OR_RETURN(const auto metrics,
+                   MetricsServer::Start(absl::GetFlag(FLAGS_metrics_listen),
+                                        {std::make_shared<ProcessMetrics>("lnb-gateway"),
+                                         std::make_shared<GateMetrics>(gate), registry}));
   std::unique_ptr<Server> server;
   bool is_ready = false;
   std::string said;
@@ -55,7 +71,8 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(std::unique_ptr<Server> started,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
-                                  .credentials = listening},
+                                  .access = listening,
+                                  .call_observers = observers},
                                  {{"llama.v1.GatewayService", &service}}, gate));
   {
     MutexLock lock(&mutex);

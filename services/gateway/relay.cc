@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "common/rpc/caller.h"
+#include "common/rpc/call_context.h"
 #include "services/gateway/backend_status.h"
 
 namespace llama {
@@ -39,13 +39,16 @@ std::vector<std::string> StopSequences(const v1::GenerateRequest& request) {
 
 Relay::Relay(Stubs stubs, const v1::GenerateRequest& request,
              std::shared_ptr<const Backends> backends, absl::Time deadline,
-             const std::string& caller)
+             const std::string& caller, std::shared_ptr<CallNotes> notes)
     : stubs_(std::move(stubs)),
       request_(request),
       backends_(std::move(backends)),
       deadline_(deadline),
+      notes_(std::move(notes)),
       matcher_(StopSequences(request), request.stopping().min_tokens()) {
-  model_context_.AddMetadata(kCallerMetadata, caller);
+  for (grpc::ClientContext* const context : {&encode_context_, &model_context_, &decode_context_}) {
+    ForwardCall(caller, *notes_, *context);
+  }
 }
 
 void Relay::Start(std::shared_ptr<Stream> client) {
@@ -72,6 +75,7 @@ void Relay::OnEncoded(const grpc::Status& status) {
   if (!status.ok()) return End(BackendFailed("tokenizer", status));
   model_request_.mutable_prompt_token_ids()->Swap(encoded_.mutable_ids());
   prompt_tokens_ = model_request_.prompt_token_ids_size();
+  notes_->SetPromptTokens(prompt_tokens_);
   *model_request_.mutable_sampling() = request_.sampling();
   *model_request_.mutable_stopping() = request_.stopping();
   model_request_.mutable_stopping()->clear_stop_sequences();
@@ -148,6 +152,9 @@ void Relay::OnModelRead(bool ok) {
       return DecodeNext();
     case v1::ModelServiceGenerateResponse::kFinished:
       finished_ = from_model_.finished();
+      notes_->SetCachedPromptTokens(finished_->usage().cached_prompt_tokens());
+      notes_->SetQueueTime(absl::Seconds(finished_->timings().queue().seconds()) +
+                           absl::Nanoseconds(finished_->timings().queue().nanos()));
       half_closed_ = true;
       return decode_.StartWritesDone();
     case v1::ModelServiceGenerateResponse::EVENT_NOT_SET:
@@ -188,6 +195,7 @@ void Relay::OnDecoded(bool ok) {
   }
   if (half_closed_) return DeliverEnd();
   tokens_ += to_decode_.ids_size();
+  notes_->AddCompletionTokens(to_decode_.ids_size());
   last_token_ = absl::Now();
   first_token_ = std::min(first_token_, last_token_);
   for (size_t i = unreported_.size() - static_cast<size_t>(to_decode_.ids_size());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/rpc/call_notes.h"
 #include "common/rpc/server_stream.h"
 #include "llama/v1/gateway_service.grpc.pb.h"
 #include "llama/v1/model_service.grpc.pb.h"
@@ -36,9 +37,9 @@ class Relay final : public std::enable_shared_from_this<Relay> {
     std::shared_ptr<v1::ModelService::Stub> model;
   };
 
-  // `caller`: on whose behalf, for the model's fair shares.
+  // `caller`: on whose behalf, for the model's fair shares. `notes`: of the client's call.
   Relay(Stubs stubs, const v1::GenerateRequest& request, std::shared_ptr<const Backends> backends,
-        absl::Time deadline, const std::string& caller);
+        absl::Time deadline, const std::string& caller, std::shared_ptr<CallNotes> notes);
 
   // Begins to write to `client`, and finishes it once, whatever happens.
   void Start(std::shared_ptr<Stream> client);
@@ -95,6 +96,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   const std::shared_ptr<const Backends> backends_;
   const absl::Time received_ = absl::Now();
   const absl::Time deadline_;
+  const std::shared_ptr<CallNotes> notes_;
   std::shared_ptr<Stream> client_;
   int64_t sequence_ = 0;
 

@@ -1,17 +1,25 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "common/mapping_faults.h"
+#include "common/metrics_process.h"
+#include "common/metrics_server.h"
 #include "common/program.h"
+#include "common/rpc/call_log.h"
+#include "common/rpc/gate_metrics.h"
+#include "common/rpc/rpc_metrics.h"
 #include "common/rpc/server.h"
 #include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
 #include "common/status_macros.h"
 #include "common/termination.h"
+#include "prometheus/registry.h"
+#include "services/model/model_metrics.h"
 #include "services/model/model_service.h"
 #include "services/model/served_model.h"
 
@@ -88,16 +96,29 @@ absl::Status Validate(const ServedModelOptions& options, const ComputePlan& plan
                                   : absl::UnknownError("cannot write to standard output");
 }
 
-absl::Status Serve(const ServedModelOptions& options, const ComputePlan& plan,
-                   Termination& termination) {
-  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
+absl::Status Serve(ServedModelOptions options, const ComputePlan& plan, Termination& termination) {
+  const auto registry = std::make_shared<prometheus::Registry>();
+  const std::vector<CallObserver> observers = {LogCall,
+                                               CountCalls({"llama.v1.ModelService"}, registry)};
+  ASSIGN_OR_RETURN(const auto listening,
+                   ServerAccessFromFlags(absl::GetFlag(FLAGS_listen), observers));
+  const auto model_metrics = std::make_shared<ModelMetrics>(*registry);
+  options.engine.on_step = [&](const StepRecord& step, const StepWaits& waits) {
+    model_metrics->ObserveStep(step, waits);
+  };
   ServingGate gate;
   ModelServiceImpl service(gate);
-  std::unique_ptr<ServedModel> model;  // Outlives the server.
+  std::unique_ptr<ServedModel> model;  // Outlives the servers.
+  ASSIGN_OR_RETURN(
+      const auto metrics,
+      MetricsServer::Start(absl::GetFlag(FLAGS_metrics_listen),
+                           {std::make_shared<ProcessMetrics>("lnb-model"),
+                            std::make_shared<GateMetrics>(gate), registry, model_metrics}));
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
-                                  .credentials = listening},
+                                  .access = listening,
+                                  .call_observers = observers},
                                  {{"llama.v1.ModelService", &service}}, gate));
   LogInfo(absl::StrCat("loading ", options.folder, ": ", Describe(plan)));
   int64_t reported = 0;
@@ -112,6 +133,7 @@ absl::Status Serve(const ServedModelOptions& options, const ComputePlan& plan,
   RETURN_IF_ERROR(loaded.status());
   model = *std::move(loaded);
   service.SetModel(model.get());
+  model_metrics->SetModel(model.get());
   gate.SetServing();
   server->SetReady(true);
   LogInfo(DescribeSpeed(model->plan()));
@@ -126,6 +148,7 @@ absl::Status Serve(const ServedModelOptions& options, const ComputePlan& plan,
 absl::Status Run() {
   ASSIGN_OR_RETURN(const ServedModelOptions options, OptionsFromFlags());
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
+  LogGrpcMessages();
   ASSIGN_OR_RETURN(const ComputePlan plan, PlanCompute(options));
   if (options.threads > plan.cpus.threads) {
     LogWarning(absl::StrCat("--threads=", options.threads, " is more than the ", plan.cpus.threads,

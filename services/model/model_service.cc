@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
-#include "common/rpc/caller.h"
+#include "common/rpc/call_context.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/unary.h"
 #include "common/status_details.h"
@@ -232,14 +232,33 @@ void WriteEvent(const ServedModel&, const Event& event, v1::ScoreResponse& out) 
   for (const Candidate& candidate : score->requested) ToProto(candidate, *position.add_requested());
 }
 
+// What an event says for the call's record.
+struct EventNoter {
+  CallNotes& notes;
+
+  void operator()(const AcceptedEvent& event) const { notes.SetPromptTokens(event.prompt_tokens); }
+  void operator()(const TokensEvent& event) const {
+    notes.AddCompletionTokens(static_cast<int64_t>(event.tokens.size()));
+  }
+  void operator()(const FinishedEvent& event) const {
+    notes.SetQueueTime(event.timings.queue);
+    notes.SetCachedPromptTokens(event.cached_prompt_tokens);
+    notes.SetCompletionTokens(event.completion_tokens);
+  }
+  template <typename Other>
+  void operator()(const Other&) const {}
+};
+
 // The engine's events as messages of a stream.
 template <typename Response>
 class StreamSink final : public EventSink {
  public:
-  StreamSink(const ServedModel& model, std::shared_ptr<ServerStream<Response>> stream)
-      : model_(model), stream_(std::move(stream)) {}
+  StreamSink(const ServedModel& model, std::shared_ptr<ServerStream<Response>> stream,
+             std::shared_ptr<CallNotes> notes)
+      : model_(model), stream_(std::move(stream)), notes_(std::move(notes)) {}
 
   void Write(Event event) override {
+    std::visit(EventNoter{*notes_}, event);
     Response response;
     WriteEvent(model_, event, response);
     stream_->Write(std::move(response));
@@ -251,6 +270,7 @@ class StreamSink final : public EventSink {
  private:
   const ServedModel& model_;
   const std::shared_ptr<ServerStream<Response>> stream_;
+  const std::shared_ptr<CallNotes> notes_;
 };
 
 // Bounds, in bytes, of the messages that hold the reports on `positions` positions, each with so
@@ -297,8 +317,8 @@ grpc::ServerWriteReactor<Response>* StartStream(grpc::CallbackServerContext* con
   const auto submit = [&]() -> absl::Status {
     RETURN_IF_ERROR(entered);
     ASSIGN_OR_RETURN(auto made, make(*model));
-    return model->engine().Submit(std::move(made),
-                                  std::make_shared<StreamSink<Response>>(*model, stream));
+    return model->engine().Submit(
+        std::move(made), std::make_shared<StreamSink<Response>>(*model, stream, NotesOf(*context)));
   };
   if (const absl::Status status = submit(); status.ok()) {
     stream->SendHeaders();

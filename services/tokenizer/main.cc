@@ -1,16 +1,23 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
+#include "common/metrics_process.h"
+#include "common/metrics_server.h"
 #include "common/program.h"
+#include "common/rpc/call_log.h"
+#include "common/rpc/gate_metrics.h"
+#include "common/rpc/rpc_metrics.h"
 #include "common/rpc/server.h"
 #include "common/rpc/server_security_flags.h"
 #include "common/server_flags.h"
 #include "common/status_macros.h"
 #include "common/termination.h"
+#include "prometheus/registry.h"
 #include "services/tokenizer/tokenizer.h"
 #include "services/tokenizer/tokenizer_service.h"
 
@@ -43,6 +50,7 @@ absl::Status Run() {
                                                    kMostPromptBytes, ", found ", max_prompt_bytes));
   }
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
+  LogGrpcMessages();
   if (absl::GetFlag(FLAGS_validate_only)) {
     ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::Load(path, max_prompt_bytes));
     std::printf("%s: valid, %zu tokens\n", path.c_str(), tokenizer->vocabulary().size());
@@ -50,15 +58,24 @@ absl::Status Run() {
                                     : absl::UnknownError("cannot write to standard output");
   }
   auto& termination = *new Termination();  // Its thread never ends.
+  const auto registry = std::make_shared<prometheus::Registry>();
+  const std::vector<CallObserver> observers = {LogCall,
+                                               CountCalls({"llama.v1.TokenizerService"}, registry)};
   // After it, for credentials start threads, which must not get its signals.
-  ASSIGN_OR_RETURN(const auto listening, ServerCredentialsFromFlags(absl::GetFlag(FLAGS_listen)));
+  ASSIGN_OR_RETURN(const auto listening,
+                   ServerAccessFromFlags(absl::GetFlag(FLAGS_listen), observers));
   ServingGate gate;
   TokenizerServiceImpl service(gate);
   std::unique_ptr<const Tokenizer> tokenizer;  // Outlives the server.
+  ASSIGN_OR_RETURN(const auto metrics,
+                   MetricsServer::Start(absl::GetFlag(FLAGS_metrics_listen),
+                                        {std::make_shared<ProcessMetrics>("lnb-tokenizer"),
+                                         std::make_shared<GateMetrics>(gate), registry}));
   ASSIGN_OR_RETURN(const std::unique_ptr<Server> server,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
-                                  .credentials = listening},
+                                  .access = listening,
+                                  .call_observers = observers},
                                  {{"llama.v1.TokenizerService", &service}}, gate));
   ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(path, max_prompt_bytes));
   service.SetTokenizer(tokenizer.get());

@@ -1,9 +1,12 @@
 #include "services/tokenizer/tokenizer_service.h"
 
+#include <memory>
 #include <utility>
 
+#include "common/rpc/call_context.h"
 #include "common/rpc/lockstep_stream.h"
 #include "common/rpc/unary.h"
+#include "common/status_macros.h"
 #include "services/tokenizer/tokenizer_messages.h"
 
 namespace llama {
@@ -12,13 +15,16 @@ namespace {
 class DecodeStreamCall final
     : public LockstepStream<v1::DecodeStreamRequest, v1::DecodeStreamResponse> {
  public:
-  DecodeStreamCall(const Tokenizer& tokenizer, ServingGate::Pass pass)
-      : pass_(std::move(pass)), conversation_(tokenizer) {}
+  DecodeStreamCall(const Tokenizer& tokenizer, ServingGate::Pass pass,
+                   std::shared_ptr<CallNotes> notes)
+      : pass_(std::move(pass)), notes_(std::move(notes)), conversation_(tokenizer) {}
 
  private:
   absl::Status Answer(const v1::DecodeStreamRequest& request,
                       v1::DecodeStreamResponse& response) override {
-    return conversation_.Answer(request, response);
+    RETURN_IF_ERROR(conversation_.Answer(request, response));
+    notes_->AddCompletionTokens(request.ids_size());
+    return absl::OkStatus();
   }
   absl::Status AnswerHalfClose(v1::DecodeStreamResponse& response) override {
     conversation_.AnswerEnd(response);
@@ -26,6 +32,7 @@ class DecodeStreamCall final
   }
 
   const ServingGate::Pass pass_;
+  const std::shared_ptr<CallNotes> notes_;
   DecodeConversation conversation_;
 };
 
@@ -52,7 +59,9 @@ grpc::ServerUnaryReactor* TokenizerServiceImpl::Encode(grpc::CallbackServerConte
                                                        const v1::EncodeRequest* request,
                                                        v1::EncodeResponse* response) {
   return AnswerUnary(context, [&](const Tokenizer& tokenizer) {
-    return AnswerEncode(tokenizer, *request, *response);
+    RETURN_IF_ERROR(AnswerEncode(tokenizer, *request, *response));
+    NotesOf(*context)->SetPromptTokens(response->ids_size());
+    return absl::OkStatus();
   });
 }
 
@@ -60,15 +69,17 @@ grpc::ServerUnaryReactor* TokenizerServiceImpl::Decode(grpc::CallbackServerConte
                                                        const v1::DecodeRequest* request,
                                                        v1::DecodeResponse* response) {
   return AnswerUnary(context, [&](const Tokenizer& tokenizer) {
-    return AnswerDecode(tokenizer, *request, *response);
+    RETURN_IF_ERROR(AnswerDecode(tokenizer, *request, *response));
+    NotesOf(*context)->AddCompletionTokens(request->ids_size());
+    return absl::OkStatus();
   });
 }
 
 grpc::ServerBidiReactor<v1::DecodeStreamRequest, v1::DecodeStreamResponse>*
-TokenizerServiceImpl::DecodeStream(grpc::CallbackServerContext*) {
+TokenizerServiceImpl::DecodeStream(grpc::CallbackServerContext* context) {
   absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
   if (!pass.ok()) return new RefusedStream(pass.status());
-  return new DecodeStreamCall(*tokenizer_.load(), *std::move(pass));
+  return new DecodeStreamCall(*tokenizer_.load(), *std::move(pass), NotesOf(*context));
 }
 
 grpc::ServerUnaryReactor* TokenizerServiceImpl::GetTokenizerInfo(

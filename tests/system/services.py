@@ -28,10 +28,13 @@ def free_port():
 
 
 class Service:
-    """One running program."""
+    """One running program. `metrics`: whether it serves them, on `metrics_port`."""
 
-    def __init__(self, program, service, *flags, port=None):
+    def __init__(self, program, service, *flags, port=None, metrics=False):
         self.service = service
+        if metrics:
+            self.metrics_port = free_port()
+            flags = (*flags, f"--metrics_listen=:{self.metrics_port}")
         self.port = port or free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.log = tempfile.TemporaryFile(mode="w+")
@@ -63,17 +66,17 @@ class Service:
 class Services:
     """Tokenizer, model and gateway, wired together."""
 
-    def __init__(self, model_dir=STORIES, tokenizer_dir=None, model_flags=(), flags=()):
-        self.model_dir, self.model_flags = model_dir, (*flags, *model_flags)
+    def __init__(self, model_dir=STORIES, tokenizer_dir=None, model_flags=(), flags=(), metrics=False):
+        self.model_dir, self.model_flags, self.metrics = model_dir, (*flags, *model_flags), metrics
         self.tokenizer = Service("lnb-tokenizer", "llama.v1.TokenizerService",
-                                 f"--model_dir={tokenizer_dir or model_dir}", *flags)
+                                 f"--model_dir={tokenizer_dir or model_dir}", *flags, metrics=metrics)
         self.model = self.start_model()
         self.gateway = Service("lnb-gateway", "llama.v1.GatewayService", f"--tokenizer={self.tokenizer.address}",
-                               f"--model={self.model.address}", *flags)
+                               f"--model={self.model.address}", *flags, metrics=metrics)
 
     def start_model(self, port=None):
         return Service("lnb-model", "llama.v1.ModelService", f"--model_dir={self.model_dir}", *self.model_flags,
-                       port=port)
+                       port=port, metrics=self.metrics)
 
     def __enter__(self):
         return self

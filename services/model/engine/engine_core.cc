@@ -207,7 +207,9 @@ void EngineCore::TakeArrivals() {
 void EngineCore::DropEnded(absl::Time now) {
   std::erase_if(sequences_, [&](const std::unique_ptr<Sequence>& sequence) {
     Schedulable& schedule = sequence->schedule;
-    if (sequence->Check(now)) {
+    if (const Sequence::State state = sequence->Check(now); state != Sequence::State::kGoesOn) {
+      if (state == Sequence::State::kCancelled) ++totals_.cancelled;
+      if (state == Sequence::State::kExpired) ++totals_.expired;
       scheduler_.Remove(&schedule);
       return true;
     }
@@ -226,6 +228,8 @@ Sequence& EngineCore::SequenceOf(const Schedulable* schedulable) {
 int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
   const absl::Time begin = clock_();
   StepRecord record;
+  record.sequences = static_cast<int64_t>(slices.size());
+  StepWaits waits;
   std::vector<Sequence*> in_batch;
   batch_.clear();
   int64_t decodes = 0;
@@ -233,6 +237,7 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
     Sequence& sequence = SequenceOf(slice.sequence);
     in_batch.push_back(&sequence);
     if (sequence.Started(begin)) {
+      waits.queue.push_back(begin - sequence.received());
       record.prompt_tokens += sequence.prompt_tokens();
       record.cached_tokens += slice.sequence->cached;
     }
@@ -255,8 +260,14 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
   int64_t ended = 0;
   for (size_t i = 0; i < slices.size(); ++i) {
     Sequence& sequence = *in_batch[i];
+    const int64_t drawn = sequence.reply_tokens();
     const bool over = Deliver(slices[i], sequence, row, now);
-    record.max_gap = std::max(record.max_gap, sequence.TakeGap());
+    totals_.reply_tokens += sequence.reply_tokens() - drawn;
+    if (const auto time = sequence.TakeTimeToFirstToken()) waits.first_tokens.push_back(*time);
+    if (const auto gap = sequence.TakeGap()) {
+      waits.gaps.push_back(*gap);
+      record.max_gap = std::max(record.max_gap, *gap);
+    }
     if (!over) {
       sequence.Flush(now);
       continue;
@@ -269,6 +280,11 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
   }
   record.duration = now - begin;
   meter_.Record(now, record);
+  totals_.prompt_tokens += record.prompt_tokens;
+  totals_.cached_prompt_tokens += record.cached_tokens;
+  totals_.prefill_tokens += record.prefill_tokens;
+  totals_.decode_tokens += record.decode_tokens;
+  if (options_.engine.on_step) options_.engine.on_step(record, waits);
   return ended;
 }
 
@@ -299,6 +315,8 @@ void EngineCore::UpdateQueueFigures() {
   const BlockPool& pool = scheduler_.pool();
   load_.kv_cache_bytes_used = (options_.kv_blocks - pool.available()) * options_.kv_block_bytes;
   load_.kv_cache_bytes_cached = pool.cached() * options_.kv_block_bytes;
+  load_.totals = totals_;
+  load_.totals.preemptions = scheduler_.preemptions();
 }
 
 WorkAhead EngineCore::LookAhead(absl::Time now, const LoadFigures& figures, int64_t ended) const {

@@ -27,14 +27,30 @@
 
 namespace llama {
 
+// Told of each step, on the engine's thread; must not block, nor call the engine.
+using StepObserver = std::function<void(const StepRecord&, const StepWaits&)>;
+
 struct EngineOptions {
   int64_t max_running = 32;  // Sequences in the batch.
   int64_t max_waiting = 64;  // Requests that wait for a place.
   int64_t max_waiting_prefill_tokens =
-      262144;  // Prompt tokens not yet computed, over all requests.
+      262144;                 // Prompt tokens not yet computed, over all requests.
+  StepObserver on_step = {};  // Optional. What it refers to outlives the engine.
 };
 
-// As GetLoadResponse.
+// Since the start.
+struct EngineTotals {
+  int64_t prompt_tokens = 0;         // Of the requests that began to be computed.
+  int64_t cached_prompt_tokens = 0;  // Of these, found in the prefix cache.
+  int64_t prefill_tokens = 0;        // Computed, of prompts; again where a request was preempted.
+  int64_t decode_tokens = 0;         // Computed, of replies; likewise.
+  int64_t reply_tokens = 0;          // Drawn.
+  int64_t preemptions = 0;
+  int64_t cancelled = 0;  // Dropped because nobody listened any more.
+  int64_t expired = 0;    // Dropped at their deadline.
+};
+
+// As GetLoadResponse, and the totals.
 struct EngineLoad {
   int64_t running = 0;
   int64_t waiting = 0;
@@ -46,6 +62,7 @@ struct EngineLoad {
   double decode_tokens_per_second = 0;
   double prefix_cache_hit_rate = 0;
   absl::Duration max_decode_gap;
+  EngineTotals totals = {};
 };
 
 struct EngineCoreOptions {
@@ -120,6 +137,7 @@ class EngineCore {
   Sampler sampler_;
   PrefillPacer pacer_;
   LoadMeter meter_;
+  EngineTotals totals_;
   std::vector<float> logits_;  // [max_batch_logits, vocab_size]
   std::vector<BatchToken> batch_;
   std::vector<std::unique_ptr<Sequence>> sequences_;

@@ -18,6 +18,7 @@ void Add(const StepRecord& step, StepRecord& sum) {
   sum.duration += step.duration;
   sum.prefill_tokens += step.prefill_tokens;
   sum.decode_tokens += step.decode_tokens;
+  sum.sequences += step.sequences;
   sum.max_gap = std::max(sum.max_gap, step.max_gap);
   sum.prompt_tokens += step.prompt_tokens;
   sum.cached_tokens += step.cached_tokens;

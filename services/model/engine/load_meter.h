@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -13,13 +14,21 @@ struct StepRecord {
   absl::Duration duration;
   int64_t prefill_tokens = 0;  // Of prompts, computed.
   int64_t decode_tokens = 0;
-  absl::Duration max_gap;  // The longest time between two tokens of one stream that ended now.
+  int64_t sequences = 0;
+  absl::Duration max_gap;  // The longest of `gaps`.
   // Of the requests that began:
   int64_t prompt_tokens = 0;
   int64_t cached_tokens = 0;
   // Of the replies that ended:
   int64_t reply_tokens = 0;
   int64_t reply_limits = 0;  // What they might have been at most.
+};
+
+// What single requests waited for in one step.
+struct StepWaits {
+  std::vector<absl::Duration> queue;         // From receipt until it began to be computed.
+  std::vector<absl::Duration> first_tokens;  // From receipt until the first token was drawn.
+  std::vector<absl::Duration> gaps;          // Between two tokens of one stream that ended now.
 };
 
 // Of the last minute, to a second. 0 where nothing is known.

@@ -62,6 +62,7 @@ struct ScoreRequest {
   int64_t top_candidates = 0;
   std::vector<TokenId> candidates = {};
   std::string caller = {};
+  absl::Time received = absl::Now();
   absl::Time deadline = absl::InfiniteFuture();
 };
 

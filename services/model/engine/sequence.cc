@@ -101,22 +101,26 @@ absl::Time Sequence::next_event() const {
   return std::min({expiry(), next_progress(), next_flush()});
 }
 
-bool Sequence::Check(absl::Time now) {
+absl::Time Sequence::received() const {
+  return std::visit([](const auto& request) { return request.received; }, request_);
+}
+
+Sequence::State Sequence::Check(absl::Time now) {
   schedule.paused = !sink_->writable();
   if (sink_->cancelled()) {
     Abort(absl::CancelledError("the call was cancelled"));
-    return true;
+    return State::kCancelled;
   }
   if (now >= expiry()) {
     if (!is_score() && now < std::get<GenerateRequest>(request_).deadline) {
       Finish(FinishReason::kTimeLimit, std::nullopt, now);
-    } else {
-      Abort(absl::DeadlineExceededError("the call's deadline passed"));
+      return State::kFinished;
     }
-    return true;
+    Abort(absl::DeadlineExceededError("the call's deadline passed"));
+    return State::kExpired;
   }
   Flush(now);
-  return false;
+  return State::kGoesOn;
 }
 
 void Sequence::ReportProgress(absl::Time now, int64_t queue_position) {
@@ -183,8 +187,12 @@ bool Sequence::Draw(std::span<const float> logits, Sampler& sampler, absl::Time 
       {.tokens = tokens_,
        .forbidden = may_end ? std::span<const TokenId>() : std::span<const TokenId>(ending_),
        .seed = seed_});
-  if (first_token_ == absl::InfiniteFuture()) first_token_ = now;
-  last_gap_ = last_token_ == absl::InfiniteFuture() ? absl::ZeroDuration() : now - last_token_;
+  if (first_token_ == absl::InfiniteFuture()) {
+    first_token_ = now;
+    time_to_first_token_ = now - request.received;
+  } else {
+    last_gap_ = now - last_token_;
+  }
   last_token_ = now;
 
   if (!stopping.ignore_eos && Contains(stopping.eos_token_ids, id)) {

@@ -37,9 +37,11 @@ class Sequence {
   // Drawn so far, and the most that there will be; 0 for a score.
   int64_t reply_tokens() const { return schedule.length - prompt_tokens_; }
   int64_t max_reply_tokens() const { return limit_.max_tokens; }
+  absl::Time received() const;
 
-  // Looks at the sink and the clock, and writes what is due. True if the sequence is over.
-  bool Check(absl::Time now);
+  // Looks at the sink and the clock, and writes what is due.
+  enum class State { kGoesOn, kFinished, kCancelled, kExpired };  // All but the first: it is over.
+  State Check(absl::Time now);
   // Whether ReportProgress() is due.
   bool WantsProgress(absl::Time now) const { return now >= next_progress(); }
   void ReportProgress(absl::Time now, int64_t queue_position);
@@ -57,8 +59,12 @@ class Sequence {
   // Ends it from outside.
   void Abort(const absl::Status& status);
 
-  // The time between the last two tokens, once; 0 if no second one was drawn since.
-  absl::Duration TakeGap() { return std::exchange(last_gap_, absl::ZeroDuration()); }
+  // The time from receipt to the first token, or between the last two, each once; unset if none was
+  // drawn since.
+  std::optional<absl::Duration> TakeTimeToFirstToken() {
+    return std::exchange(time_to_first_token_, std::nullopt);
+  }
+  std::optional<absl::Duration> TakeGap() { return std::exchange(last_gap_, std::nullopt); }
 
  private:
   bool is_score() const { return std::holds_alternative<ScoreRequest>(request_); }
@@ -87,7 +93,8 @@ class Sequence {
   absl::Time last_token_ = absl::InfiniteFuture();
   absl::Time last_progress_ = absl::InfinitePast();
   absl::Time last_flush_ = absl::InfinitePast();
-  absl::Duration last_gap_;
+  std::optional<absl::Duration> time_to_first_token_;
+  std::optional<absl::Duration> last_gap_;
 };
 
 }  // namespace llama

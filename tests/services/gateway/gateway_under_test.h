@@ -23,7 +23,8 @@ namespace llama {
 // A gateway over TCP, put together as its program does it.
 class GatewayUnderTest {
  public:
-  GatewayUnderTest(const std::string& tokenizer, const std::string& model)
+  GatewayUnderTest(const std::string& tokenizer, const std::string& model,
+                   const ServerOptions& options = {})
       : tokenizers_(tokenizer),
         models_(model),
         monitor_(tokenizers_.first(), models_.first(), gate_,
@@ -34,7 +35,7 @@ class GatewayUnderTest {
                    if (server_ != nullptr) server_->SetReady(ready);
                  }),
         service_(tokenizers_, models_, monitor_, gate_) {
-    auto server = Server::Start({}, {{"llama.v1.GatewayService", &service_}}, gate_).value();
+    auto server = Server::Start(options, {{"llama.v1.GatewayService", &service_}}, gate_).value();
     stub_ = v1::GatewayService::NewStub(CreateChannel(server->address()));
     MutexLock lock(&mutex_);
     server_ = std::move(server);

@@ -260,21 +260,26 @@ TEST_F(GenerateTest, TheModelLearnsOnWhoseBehalfACallIsAndNoToken) {
     WriteFinished(writer, v1::FINISH_REASON_EOS);
     return grpc::Status::OK;
   });
-  const auto ask = [&](const std::string& token) {
+  const auto ask = [&](GatewayUnderTest& gateway, const std::string& token) {
     grpc::ClientContext context;
     if (!token.empty()) context.AddMetadata("authorization", token);
-    const auto reader = gateway_.stub().Generate(&context, TextRequest());
+    const auto reader = gateway.stub().Generate(&context, TextRequest());
     for (v1::GenerateResponse message; reader->Read(&message);) {
     }
     EXPECT_TRUE(reader->Finish().ok());
     return caller;
   };
-  EXPECT_EQ(ask(""), "ipv4:127.0.0.1");
-  const std::string alice = ask("Bearer alice");
+  EXPECT_EQ(ask(gateway_, ""), "ipv4:127.0.0.1");
+  // Nobody has checked it: one client could be many otherwise.
+  EXPECT_EQ(ask(gateway_, "Bearer alice"), "ipv4:127.0.0.1");
+  GatewayUnderTest checking(tokenizer_server_.address(), model_server_.address(),
+                            {.access = {.tokens_are_checked = true}});
+  ASSERT_TRUE(checking.Await(true));
+  const std::string alice = ask(checking, "Bearer alice");
   EXPECT_THAT(alice, testing::StartsWith("token:"));
   EXPECT_THAT(alice, testing::Not(testing::HasSubstr("alice")));
-  EXPECT_EQ(ask("Bearer alice"), alice);
-  EXPECT_NE(ask("Bearer bob"), alice);
+  EXPECT_EQ(ask(checking, "Bearer alice"), alice);
+  EXPECT_NE(ask(checking, "Bearer bob"), alice);
 }
 
 // A server lets 100 streams of a connection in; more calls must neither wait behind them nor keep
