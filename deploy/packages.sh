@@ -5,7 +5,7 @@ set -euo pipefail
 packages=(ca-certificates cmake g++ libabsl-dev libedit-dev libgrpc++-dev libicu-dev libprotobuf-dev
   libspdlog-dev libssl-dev ninja-build pkg-config protobuf-compiler protobuf-compiler-grpc zlib1g-dev)
 if [[ ${1:-build} == test ]]; then
-  packages+=(clang clang-format libbenchmark-dev libclang-rt-14-dev libgmock-dev libgtest-dev
+  packages+=(clang clang-format jq libbenchmark-dev libclang-rt-14-dev libgmock-dev libgtest-dev
     libsentencepiece-dev openssl python3-grpcio python3-protobuf shellcheck)
 fi
 
