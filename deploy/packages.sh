@@ -5,8 +5,9 @@ set -euo pipefail
 packages=(ca-certificates cmake g++ libabsl-dev libedit-dev libgrpc++-dev libicu-dev libprotobuf-dev
   libspdlog-dev libssl-dev ninja-build pkg-config protobuf-compiler protobuf-compiler-grpc zlib1g-dev)
 if [[ ${1:-build} == test ]]; then
-  packages+=(clang clang-format jq libbenchmark-dev libclang-rt-14-dev libgmock-dev libgtest-dev
-    libsentencepiece-dev openssl python3-grpcio python3-protobuf shellcheck)
+  packages+=(clang clang-format debootstrap dpkg-dev file jq libbenchmark-dev libclang-rt-14-dev libgmock-dev
+    libgtest-dev libsentencepiece-dev lintian openssl python3-grpcio python3-protobuf python3-yaml shellcheck
+    systemd-container)
 fi
 
 missing=()

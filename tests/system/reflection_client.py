@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Calls any rpc of a server that offers reflection, JSON in and JSON out: the part of grpcurl that docs/cookbook.md uses,
 with Debian's python3-grpcio alone.
 
