@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -12,14 +13,20 @@
 #include "absl/flags/commandlineflag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/log.h"
 #include "common/printable.h"
+#include "common/read_file.h"
 
 namespace llama {
 namespace {
+
+constexpr int kMostFlagFiles = 8;  // One that names the next.
+constexpr int64_t kMostFlagFileBytes = int64_t{1} << 20;
 
 std::string ProgramName(const char* path) {
   const std::string name = path;
@@ -65,11 +72,31 @@ bool IsAbseils(const absl::CommandLineFlag& flag) {
   std::exit(std::fflush(stdout) == 0 ? 0 : kExitFailure);
 }
 
+void CheckFlags(const std::vector<std::string>& arguments, int depth, absl::string_view program);
+
+// The flags in the files of one --flagfile, as abseil reads them: lines that are empty or start
+// with # are skipped.
+void CheckFlagFiles(absl::string_view paths, int depth, absl::string_view program) {
+  if (depth == kMostFlagFiles) ExitForUsage(program, "flag --flagfile: files name each other");
+  for (const absl::string_view path : absl::StrSplit(paths, ',')) {
+    const absl::StatusOr<std::string> text = ReadFile(std::string(path), kMostFlagFileBytes);
+    if (!text.ok()) {
+      ExitForUsage(program, absl::StrCat("flag --flagfile: ", text.status().message()));
+    }
+    std::vector<std::string> arguments;
+    for (const absl::string_view line : absl::StrSplit(*text, '\n')) {
+      const absl::string_view stripped = absl::StripAsciiWhitespace(line);
+      if (!stripped.empty() && stripped.front() != '#') arguments.emplace_back(stripped);
+    }
+    CheckFlags(arguments, depth + 1, program);
+  }
+}
+
 // Abseil's parser ends the process with 1 where this project's answer is 2, so that what it would
 // refuse is looked for first. Flags set here are set to the same values again by abseil.
-void CheckFlags(int argc, char** argv, absl::string_view program) {
-  for (int i = 1; i < argc; ++i) {
-    const absl::string_view argument = argv[i];
+void CheckFlags(const std::vector<std::string>& arguments, int depth, absl::string_view program) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const absl::string_view argument = arguments[i];
     if (!absl::StartsWith(argument, "-") || argument == "-" || argument == "--") {
       ExitForUsage(program, absl::StrCat("unexpected argument ", argument));
     }
@@ -84,20 +111,18 @@ void CheckFlags(int argc, char** argv, absl::string_view program) {
       flag = nullptr;
     }
     if (flag == nullptr) ExitForUsage(program, absl::StrCat("unknown flag --", key));
-    if (IsAbseils(*flag)) {
-      if (equals == absl::string_view::npos && !flag->IsOfType<bool>()) ++i;
-      continue;
-    }
     absl::string_view value;
     if (equals != absl::string_view::npos) {
       value = name.substr(equals + 1);
     } else if (flag->IsOfType<bool>()) {
       continue;
-    } else if (++i < argc) {
-      value = argv[i];
+    } else if (++i < arguments.size()) {
+      value = arguments[i];
     } else {
       ExitForUsage(program, absl::StrCat("flag --", key, " needs a value"));
     }
+    if (key == "flagfile") CheckFlagFiles(value, depth, program);
+    if (IsAbseils(*flag)) continue;
     std::string error;
     if (!flag->ParseFrom(value, &error)) {
       ExitForUsage(program, absl::StrCat("flag --", key, ": cannot read ", value, " as a value",
@@ -143,7 +168,7 @@ void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
       std::exit(std::fflush(stdout) == 0 ? 0 : kExitFailure);
     }
   }
-  CheckFlags(argc, argv, program);
+  CheckFlags({argv + 1, argv + argc}, 0, program);
   absl::ParseCommandLine(argc, argv);
 }
 

@@ -11,12 +11,15 @@ if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache;
 
 section "Format and scripts"
 git ls-files '*.h' '*.cc' | xargs clang-format --dry-run -Werror
-git ls-files '*.sh' | xargs shellcheck
+git ls-files '*.sh' 'deploy/package/server/p*' | xargs shellcheck
 
 section "Every test, as released"
 cmake --preset release -DBUILD_TESTING=ON
 cmake --build --preset release
 ctest --preset release -j 2
+
+section "Debian packages, in a fresh Debian"
+bash tests/system/package_test.sh build/release || [[ $? -eq 77 ]]
 
 section "All that reads files and input, with AddressSanitizer and UndefinedBehaviorSanitizer"
 cmake --preset asan

@@ -43,7 +43,7 @@ absl::StatusOr<v1::GetInfoResponse> GatewayClient::GetInfo(
       absl::SleepFor(kLoadingInterval);
       continue;
     }
-    if (!GetReason(status).empty()) return status;
+    if (!GetReason(status).empty() || absl::IsUnauthenticated(status)) return status;
     return absl::UnavailableError(absl::StrCat(
         "no gateway answers at ", address_,
         ": start lnb-tokenizer, lnb-model and lnb-gateway (deploy/quickstart.sh does), or name "

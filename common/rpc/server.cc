@@ -1,10 +1,12 @@
 #include "common/rpc/server.h"
 
+#include <cstdint>
 #include <optional>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/mutex.h"
@@ -16,6 +18,7 @@
 namespace llama {
 namespace {
 
+constexpr int64_t kMaxPort = 65'535;
 constexpr int kMaxMessageBytes = 4 << 20;
 constexpr int kMaxMetadataBytes = 8 << 10;
 constexpr int kMaxStreamsPerConnection = 100;
@@ -157,6 +160,13 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   if (options.listen.rfind(':') == std::string::npos) {
     return absl::InvalidArgumentError(
         absl::StrCat("--listen: expected HOST:PORT, found ", options.listen));
+  }
+  // gRPC would take the lowest 16 bits.
+  int64_t port = 0;
+  if (absl::SimpleAtoi(options.listen.substr(options.listen.rfind(':') + 1), &port) &&
+      (port < 0 || port > kMaxPort)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen: expected a port of 0 to ", kMaxPort, ", found ", options.listen));
   }
   auto impl = std::make_unique<Impl>(options, gate);
   std::vector<grpc::Service*> handlers;

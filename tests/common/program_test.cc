@@ -10,6 +10,7 @@
 #include "absl/flags/flag.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/temp_folder.h"
 
 ABSL_FLAG(std::string, name, "nobody", "Whose it is.");
 ABSL_FLAG(int, count, 7, "How many.");
@@ -47,6 +48,25 @@ TEST(ProgramDeathTest, WrongUsageEndsWithTwoAndNamesWhatIsWrong) {
   EXPECT_EXIT(Parse({"stray"}), ExitedWithCode(2), "unexpected argument stray");
   EXPECT_EXIT(Parse({"--noname"}), ExitedWithCode(2), "unknown flag --noname");
   EXPECT_EXIT(Parse({"\x1B[31m"}), ExitedWithCode(2), "unexpected argument .x1b.31m");
+}
+
+TEST(ProgramDeathTest, FlagFilesAreReadAndHeldToTheSameRules) {
+  const TempFolder folder;
+  const std::string path = folder.Path("flags");
+  const std::string argument = "--flagfile=" + path;
+  const auto write = [&](const std::string& text) { folder.Write("flags", text); };
+  write("# Comments,\n\n  --name=from a file\n--loud\n");
+  EXPECT_EXIT(Parse({argument, "--count=3"}), ExitedWithCode(0), "name=from a file count=3 loud=1");
+  EXPECT_EXIT(Parse({"--flagfile", path}), ExitedWithCode(0), "name=from a file count=7 loud=1");
+  write("--nmae=x\n");
+  EXPECT_EXIT(Parse({argument}), ExitedWithCode(2), "lnb-test: unknown flag --nmae");
+  write("--count=many\n");
+  EXPECT_EXIT(Parse({argument}), ExitedWithCode(2), "lnb-test: flag --count: cannot read many");
+  write("stray\n");
+  EXPECT_EXIT(Parse({argument}), ExitedWithCode(2), "lnb-test: unexpected argument stray");
+  write(argument + "\n");
+  EXPECT_EXIT(Parse({argument}), ExitedWithCode(2), "lnb-test: .*files name each other");
+  EXPECT_EXIT(Parse({argument + ".none"}), ExitedWithCode(2), "lnb-test: .*flags.none.*No such");
 }
 
 TEST(ProgramDeathTest, HelpHasPurposeFlagsDefaultsAndExitStatus) {

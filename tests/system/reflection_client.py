@@ -1,12 +1,20 @@
-#!/usr/bin/env python3
-"""Calls any rpc of a server that offers reflection, with JSON in and JSON out, as grpcurl does:
+#!/usr/bin/python3
+"""Calls any rpc of a server that offers reflection, JSON in and JSON out: the part of grpcurl that docs/cookbook.md uses,
+with Debian's python3-grpcio alone.
 
-    reflection_client.py ADDRESS [list]
-    reflection_client.py ADDRESS SERVICE/METHOD [JSON ...]
+    reflection_client.py [FLAG ...] ADDRESS list [SERVICE]
+    reflection_client.py [FLAG ...] ADDRESS SERVICE/METHOD
 
-Needs no generated code: the messages are described by the server. Several JSON texts are a client's stream. Prints
-one JSON object a line as the responses come; a failed call's status goes to standard error, exit status 1.
+    -plaintext                        no TLS
+    -cacert FILE, -cert FILE, -key FILE    TLS: the authority to trust; the certificate to show, and its key
+    -H 'NAME: VALUE'                  metadata to send; may be repeated
+    -d JSON                           the request; several JSON texts are a client's stream; @: from standard input
+    -max-time SECONDS                 the deadline
+
+Flags, output and exit status are grpcurl's: responses as they come, indented; a failed call prints its status and the
+details on standard error and exits with 64 plus the code.
 """
+import argparse
 import json
 import sys
 
@@ -46,8 +54,9 @@ def _reflection_messages(pool):
 class Client:
     """A channel to one server. Methods take and give protobuf messages or dicts in protobuf's JSON form."""
 
-    def __init__(self, address, timeout=60):
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, address, timeout=60, credentials=None, metadata=None):
+        self.channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        self.metadata = metadata
         self.timeout = timeout
         self.pool = descriptor_pool.DescriptorPool()
         self._request, self._response = _reflection_messages(descriptor_pool.DescriptorPool())
@@ -59,7 +68,7 @@ class Client:
     def _ask(self, **question):
         call = self.channel.stream_stream(_REFLECTION, request_serializer=lambda m: m.SerializeToString(),
                                           response_deserializer=self._response.FromString)
-        answer = next(call(iter([self._request(**question)]), timeout=self.timeout))
+        answer = next(call(iter([self._request(**question)]), timeout=self.timeout, metadata=self.metadata))
         if answer.error.error_message:
             raise LookupError(answer.error.error_message)
         return answer
@@ -78,13 +87,19 @@ class Client:
                     self._load(file_by_filename=needed)
             self.pool.Add(file)
 
-    def method(self, service, name):
+    def methods(self, service):
+        """The methods of a service, by name."""
         try:
             found = self.pool.FindServiceByName(service)
         except KeyError:
             self._load(file_containing_symbol=service)
             found = self.pool.FindServiceByName(service)
-        return found.methods_by_name[name]
+        return found.methods_by_name
+
+    def message(self, name):
+        """The class of a message that the server knows, by its full name."""
+        self._load(file_containing_symbol=name)
+        return self._prototype(self.pool.FindMessageTypeByName(name))
 
     def _prototype(self, descriptor):
         return message_factory.MessageFactory(self.pool).GetPrototype(descriptor)
@@ -93,14 +108,14 @@ class Client:
         """Starts a call of "service/method". Returns grpc's call object, which yields the responses; a unary method's
         too."""
         service, name = path.split("/")
-        method = self.method(service, name)
+        method = self.methods(service)[name]
         request_type = self._prototype(method.input_type)
         if isinstance(requests, dict):
             requests = [requests]
         messages = [json_format.ParseDict(r, request_type(), descriptor_pool=self.pool) for r in requests]
         call = self.channel.stream_stream(f"/{path}", request_serializer=lambda m: m.SerializeToString(),
                                           response_deserializer=self._prototype(method.output_type).FromString)
-        return call(iter(messages), timeout=timeout or self.timeout, metadata=metadata)
+        return call(iter(messages), timeout=timeout or self.timeout, metadata=metadata or self.metadata)
 
     def dicts(self, path, requests, **options):
         """The responses of a call as dicts, one after the other."""
@@ -158,22 +173,80 @@ def _fields(data):
     return fields
 
 
+def _parse(arguments):
+    parser = argparse.ArgumentParser(prog="reflection_client.py", usage=__doc__.strip(), add_help=False)
+    parser.add_argument("-plaintext", action="store_true")
+    for name in ("-cacert", "-cert", "-key", "-d"):
+        parser.add_argument(name)
+    parser.add_argument("-H", action="append", default=[])
+    parser.add_argument("-max-time", type=float, default=60)
+    parser.add_argument("address")
+    parser.add_argument("what", nargs="+")
+    return parser.parse_args(arguments)
+
+
+def _connect(options):
+    def read(path):
+        if path is None:
+            return None
+        with open(path, "rb") as file:
+            return file.read()
+
+    credentials = None if options.plaintext else grpc.ssl_channel_credentials(read(options.cacert), read(options.key),
+                                                                              read(options.cert))
+    headers = [header.partition(":") for header in options.H]
+    return Client(options.address, options.max_time, credentials,
+                  [(name.strip().lower(), value.strip()) for name, _, value in headers])
+
+
+def _json_texts(text):
+    """The JSON values that stand one after the other in a text."""
+    decoder, text = json.JSONDecoder(), text.strip()
+    while text:
+        value, end = decoder.raw_decode(text)
+        yield value
+        text = text[end:].lstrip()
+
+
+def _indented(message, pool):
+    fields = json_format.MessageToDict(message, descriptor_pool=pool)
+    return json.dumps(fields, indent=2, ensure_ascii=False)
+
+
+def _report(error, client):
+    """A failed call's status on standard error, as grpcurl prints it; the exit status."""
+    number, name = error.code().value
+    code = "Canceled" if name == "cancelled" else name.title().replace(" ", "")  # As Go spells them.
+    lines = ["ERROR:", f"  Code: {code}", f"  Message: {error.details()}"]
+    packed = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
+    if packed:
+        status = client.message("google.rpc.Status").FromString(packed)
+        lines.append("  Details:")
+        for number_of, detail in enumerate(status.details, 1):
+            client.message(detail.type_url.rpartition("/")[2])  # So that the pool knows it.
+            lines.append(f"  {number_of})\t" + _indented(detail, client.pool).replace("\n", "\n    \t"))
+    print("\n".join(lines), file=sys.stderr)
+    return 64 + number
+
+
 def main(arguments):
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments or arguments[0] in ("-h", "-help", "--help"):
         print(__doc__.strip())
         return 0 if arguments else 2
-    client = Client(arguments[0])
+    options = _parse(arguments)
+    client = _connect(options)
     try:
-        if len(arguments) == 1 or arguments[1] == "list":
-            print("\n".join(client.services()))
-            return 0
-        requests = [json.loads(text) for text in arguments[2:] or ["{}"]]
-        for response in client.dicts(arguments[1], requests):
-            print(json.dumps(response, ensure_ascii=False), flush=True)
+        if options.what == ["list"]:
+            print("\n".join(sorted(client.services())))
+        elif options.what[0] == "list":
+            print("\n".join(sorted(method.full_name for method in client.methods(options.what[1]).values())))
+        else:
+            requests = list(_json_texts(sys.stdin.read() if options.d == "@" else options.d or "{}"))
+            for response in client.call(options.what[0], requests):
+                print(_indented(response, client.pool), flush=True)
         return 0
     except grpc.RpcError as error:
-        print(f"{error.code().name}: {error.details()} {error_details(error)}", file=sys.stderr)
-        return 1
+        return _report(error, client)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,14 @@ TEST_F(ServerTest, AnAddressWithoutPortIsRefused) {
   EXPECT_THAT(server.status().message(), HasSubstr("--listen: expected HOST:PORT"));
 }
 
+TEST_F(ServerTest, APortBeyondTheLastIsRefused) {
+  for (const char* listen : {"127.0.0.1:65536", "127.0.0.1:1234567", "127.0.0.1:-1"}) {
+    const auto server = Server::Start({.listen = listen}, {{kName, &service_}}, gate_);
+    EXPECT_EQ(server.status().code(), absl::StatusCode::kInvalidArgument) << listen;
+    EXPECT_THAT(server.status().message(), HasSubstr("--listen: expected a port"));
+  }
+}
+
 TEST_F(ServerTest, DrainingLetsCallsFinishAndRefusesNewOnes) {
   Start();
   absl::Status held;

@@ -1,0 +1,18 @@
+# Run by `cmake --install`: systemd units and flag files. Flag files that exist are the
+# administrator's. With the prefix /usr they are in /etc, otherwise in PREFIX/etc.
+set(etc_dir "${CMAKE_INSTALL_PREFIX}/etc/lnb")
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(etc_dir /etc/lnb)
+endif()
+foreach(service tokenizer model gateway)
+  set(unit "${CMAKE_INSTALL_PREFIX}/lib/systemd/system/lnb-${service}.service")
+  message(STATUS "Installing: $ENV{DESTDIR}${unit}")
+  configure_file("${package_dir}/systemd/lnb-${service}.service.in" "$ENV{DESTDIR}${unit}" @ONLY)
+  set(flags "${etc_dir}/${service}.flags")
+  if(EXISTS "$ENV{DESTDIR}${flags}")
+    message(STATUS "Kept as it is: $ENV{DESTDIR}${flags}")
+  else()
+    message(STATUS "Installing: $ENV{DESTDIR}${flags}")
+    configure_file("${package_dir}/flags/${service}.flags.in" "$ENV{DESTDIR}${flags}" @ONLY)
+  endif()
+endforeach()
