@@ -32,5 +32,8 @@ cmake --build --preset tsan --target common_mutex_test common_rpc_outbox_test \
   common_rpc_serving_gate_test services_model_threads_thread_team_test
 ctest --preset tsan -R '^(common/mutex|common/rpc/outbox|common/rpc/serving_gate|services/model/threads/thread_team)$'
 
+section "Containers, where there is an engine"
+bash tests/system/compose_test.sh || [[ $? -eq 77 ]]
+
 section "Fuzzing for five minutes"
 nice bash tests/fuzz/run.sh 300
