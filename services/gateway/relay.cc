@@ -297,8 +297,12 @@ void Relay::End(const absl::Status& status) {
   ended_ = true;
   client_->Finish(status);
   if (!streams_started_) return;
-  model_context_.TryCancel();
-  decode_context_.TryCancel();
+  // Once the model has finished both end by themselves. Cancelled while their statuses are on the
+  // way, they would count as cancelled where they were answered.
+  if (!finished_.has_value()) {
+    model_context_.TryCancel();
+    decode_context_.TryCancel();
+  }
   // Unless its call is over, which its empty pointer tells.
   if (model_.relay != nullptr) model_.RemoveHold();
   if (decode_.relay != nullptr) decode_.RemoveHold();

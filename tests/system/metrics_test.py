@@ -90,6 +90,7 @@ class NumbersTest(unittest.TestCase):
         # A call's record is made a moment after its client has the status.
         wait_until(lambda: Scrape(cls.services.gateway)("lnb_rpc_requests_total") == 6)
         wait_until(lambda: Scrape(cls.services.model)("lnb_rpc_requests_total", method=MODEL_GENERATE) == 6)
+        wait_until(lambda: Scrape(cls.services.tokenizer)("lnb_rpc_calls") == 0)
         cls.gateway, cls.tokenizer, cls.model = (
             Scrape(service) for service in (cls.services.gateway, cls.services.tokenizer, cls.services.model))
 
@@ -98,12 +99,15 @@ class NumbersTest(unittest.TestCase):
         cls.services.__exit__()
 
     def test_calls_are_counted_by_method_and_code(self):
+        # The gateway must not cancel what has ended well, either.
         for scrape, method in ((self.gateway, GATEWAY_GENERATE), (self.model, MODEL_GENERATE)):
             for code, count in (("OK", 3), ("INVALID_ARGUMENT", 1), ("CANCELLED", 1), ("DEADLINE_EXCEEDED", 1)):
                 self.assertEqual(scrape("lnb_rpc_requests_total", method=method, code=code), count, (method, code))
             self.assertEqual(scrape("lnb_rpc_duration_seconds_count", method=method), 6)
             self.assertEqual(scrape("lnb_rpc_first_token_seconds_count", method=method), 5)
         self.assertEqual(self.tokenizer("lnb_rpc_requests_total", method="llama.v1.TokenizerService/Encode"), 6)
+        self.assertEqual(self.tokenizer("lnb_rpc_requests_total", method="llama.v1.TokenizerService/DecodeStream",
+                                        code="OK"), 3)
 
     def test_refusals_are_counted_by_reason(self):
         for scrape in (self.gateway, self.model):
