@@ -297,9 +297,9 @@ void Relay::End(const absl::Status& status) {
   ended_ = true;
   client_->Finish(status);
   if (!streams_started_) return;
-  // Once the model has finished both end by themselves. Cancelled while their statuses are on the
-  // way, they would count as cancelled where they were answered.
-  if (!finished_.has_value()) {
+  // After a reply that the model finished both end by themselves. Cancelled while their statuses are
+  // on the way, they would count as cancelled where they were answered.
+  if (!finished_.has_value() || !status.ok()) {
     model_context_.TryCancel();
     decode_context_.TryCancel();
   }
