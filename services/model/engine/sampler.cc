@@ -80,11 +80,14 @@ void Sampler::Keep(const SamplingOptions& options) {
   }
   for (Choice& choice : choices_) choice.weight = std::exp(choice.logit);
   if (options.top_p < 1) {
+    double total = 0;
+    for (const Choice& choice : choices_) total += choice.weight;
+    // Those below this are, all together, less than what may be missing of the sum.
+    const double least = (1 - double{options.top_p}) * total / static_cast<double>(choices_.size());
+    std::erase_if(choices_, [least](const Choice& choice) { return choice.weight < least; });
     // Takes the most likely from a heap until the sum is reached: no sort of the whole vocabulary.
     const auto less_likely = [&](const Choice& a, const Choice& b) { return more_likely(b, a); };
     std::make_heap(choices_.begin(), choices_.end(), less_likely);
-    double total = 0;
-    for (const Choice& choice : choices_) total += choice.weight;
     auto rest = choices_.end();
     for (double sum = 0; rest != choices_.begin() && sum < double{options.top_p} * total; --rest) {
       std::pop_heap(choices_.begin(), rest, less_likely);
@@ -98,8 +101,10 @@ void Sampler::Keep(const SamplingOptions& options) {
     std::erase_if(choices_, [least](const Choice& choice) { return choice.logit < least; });
   }
   // Back in the order of the ids: how the choices were found must not show in the draw.
-  std::sort(choices_.begin(), choices_.end(),
-            [](const Choice& a, const Choice& b) { return a.id < b.id; });
+  const auto by_id = [](const Choice& a, const Choice& b) { return a.id < b.id; };
+  if (!std::is_sorted(choices_.begin(), choices_.end(), by_id)) {
+    std::sort(choices_.begin(), choices_.end(), by_id);
+  }
 }
 
 }  // namespace llama
