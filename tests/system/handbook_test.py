@@ -31,7 +31,7 @@ class PagesTest(unittest.TestCase):
         self.assertFalse(problems, problems)
 
     def test_the_cookbook_runs_and_prints_what_it_shows(self):
-        with Services(DEMO, model_flags=("--context_length=512", "--activations=f32")) as services:
+        with Services(DEMO, model_flags=("--activations=f32",)) as services:
             for service in (services.tokenizer, services.model, services.gateway):
                 service.wait_until_ready()
             self.assert_runs("cookbook.md", ports={"lnb-gateway": services.gateway.port, "lnb-model": services.model.port,
