@@ -19,9 +19,9 @@ class InfoCall final : public grpc::ServerUnaryReactor {
   InfoCall(grpc::CallbackServerContext& context, std::shared_ptr<v1::ModelService::Stub> model,
            std::shared_ptr<const Backends> backends, ServingGate::Pass pass,
            v1::GetInfoResponse& response)
-      : model_(std::move(model)),
+      : pass_(std::move(pass)),
+        model_(std::move(model)),
         backends_(std::move(backends)),
-        pass_(std::move(pass)),
         response_(response) {
     info_context_.set_deadline(context.deadline());
     plan_context_.set_deadline(context.deadline());
@@ -53,9 +53,9 @@ class InfoCall final : public grpc::ServerUnaryReactor {
   }
   void Fail(const grpc::Status& status) { Finish(ToGrpcStatus(BackendFailed("model", status))); }
 
+  const ServingGate::Pass pass_;  // Destroyed last: the stub's pool may be gone after it.
   const std::shared_ptr<v1::ModelService::Stub> model_;
   const std::shared_ptr<const Backends> backends_;
-  const ServingGate::Pass pass_;
   v1::GetInfoResponse& response_;
   grpc::ClientContext info_context_;
   grpc::ClientContext plan_context_;
