@@ -19,9 +19,9 @@ class InfoCall final : public grpc::ServerUnaryReactor {
   InfoCall(grpc::CallbackServerContext& context, std::shared_ptr<v1::ModelService::Stub> model,
            std::shared_ptr<const Backends> backends, ServingGate::Pass pass,
            v1::GetInfoResponse& response)
-      : model_(std::move(model)),
+      : pass_(std::move(pass)),
+        model_(std::move(model)),
         backends_(std::move(backends)),
-        pass_(std::move(pass)),
         response_(response) {
     info_context_.set_deadline(context.deadline());
     plan_context_.set_deadline(context.deadline());
@@ -53,9 +53,9 @@ class InfoCall final : public grpc::ServerUnaryReactor {
   }
   void Fail(const grpc::Status& status) { Finish(ToGrpcStatus(BackendFailed("model", status))); }
 
+  const ServingGate::Pass pass_;  // Destroyed last: the stub's pool may be gone after it.
   const std::shared_ptr<v1::ModelService::Stub> model_;
   const std::shared_ptr<const Backends> backends_;
-  const ServingGate::Pass pass_;
   v1::GetInfoResponse& response_;
   grpc::ClientContext info_context_;
   grpc::ClientContext plan_context_;
@@ -70,7 +70,10 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
   const std::shared_ptr<CallNotes> notes = NotesOf(*context);
   if (!request->request_id().empty()) notes->SetRequestId(request->request_id());
   absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
-  const absl::Status status = pass.ok() ? CheckGenerateRequest(*request) : pass.status();
+  const std::shared_ptr<const Backends> backends = monitor_.backends();
+  const absl::Status status =
+      pass.ok() ? CheckGenerateRequest(*request, backends->tokenizer.max_prompt_bytes())
+                : pass.status();
   if (!status.ok()) {
     const auto stream = Relay::Stream::Create(context, {}, [] {});
     stream->Finish(status);
@@ -78,9 +81,9 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
   }
   v1::GenerateRequest named = *request;
   named.set_request_id(notes->request_id());
-  const auto relay = std::make_shared<Relay>(
-      Relay::Stubs{tokenizers_.Take(), models_.Take()}, named, monitor_.backends(),
-      absl::FromChrono(context->deadline()), CallerOf(*context), notes);
+  const auto relay =
+      std::make_shared<Relay>(Relay::Stubs{tokenizers_.Take(), models_.Take()}, named, backends,
+                              absl::FromChrono(context->deadline()), CallerOf(*context), notes);
   // The relay owns the stream, so that the stream only knows of the relay. The call is over when
   // both are: the stream's end may wait for its client when the relay has nothing more to do.
   const auto stream =

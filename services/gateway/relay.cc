@@ -16,12 +16,8 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration& out) {
   out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
 }
 
-// What is left of a time limit after `elapsed`, at least a moment. One that is not valid stays, for
-// the model to refuse.
+// What is left of a time limit, which is valid, after `elapsed`: at least a moment.
 void Shorten(absl::Duration elapsed, google::protobuf::Duration& limit) {
-  const bool valid = limit.seconds() >= 0 && limit.nanos() >= 0 && limit.nanos() < 1'000'000'000 &&
-                     (limit.seconds() > 0 || limit.nanos() > 0);
-  if (!valid) return;
   const absl::Duration given = absl::Seconds(limit.seconds()) + absl::Nanoseconds(limit.nanos());
   SetDuration(std::max(given - elapsed, absl::Nanoseconds(1)), limit);
 }

@@ -91,13 +91,15 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   void Write(v1::GenerateResponse response);
   void End(const absl::Status& status);
 
+  // Before all others, so that it is destroyed after them: with it ends the call's pass at the gate,
+  // and what the others use may be gone once the gate is empty.
+  std::shared_ptr<Stream> client_;
   const Stubs stubs_;
   const v1::GenerateRequest request_;
   const std::shared_ptr<const Backends> backends_;
   const absl::Time received_ = absl::Now();
   const absl::Time deadline_;
   const std::shared_ptr<CallNotes> notes_;
-  std::shared_ptr<Stream> client_;
   int64_t sequence_ = 0;
 
   grpc::ClientContext encode_context_, model_context_, decode_context_;

@@ -13,6 +13,7 @@
 #include "common/rpc/unary.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
+#include "services/limits/request_limits.h"
 
 namespace llama {
 namespace {
@@ -21,21 +22,6 @@ void ToProto(absl::Duration duration, google::protobuf::Duration& out) {
   absl::Duration rest;
   out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
   out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
-
-// Within what duration.proto allows. Its range is one of absl::Duration's without an infinity.
-absl::StatusOr<absl::Duration> FromProto(absl::string_view field,
-                                         const google::protobuf::Duration& duration) {
-  constexpr int64_t kMaxSeconds = 315'576'000'000;
-  constexpr int32_t kMaxNanos = 999'999'999;
-  const int64_t seconds = duration.seconds();
-  const int32_t nanos = duration.nanos();
-  if (seconds < -kMaxSeconds || seconds > kMaxSeconds || nanos < -kMaxNanos || nanos > kMaxNanos ||
-      (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0)) {
-    return FieldInvalid(field, absl::StrCat("expected a google.protobuf.Duration in its range, ",
-                                            "found ", seconds, " seconds and ", nanos, " nanos"));
-  }
-  return absl::Seconds(seconds) + absl::Nanoseconds(nanos);
 }
 
 v1::FinishReason ToProto(FinishReason reason) {
@@ -135,8 +121,9 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest&
   out.stopping.eos_token_ids.assign(in.eos_token_ids().begin(), in.eos_token_ids().end());
   out.stopping.ignore_eos = stopping.ignore_eos();
   if (stopping.has_time_limit()) {
-    ASSIGN_OR_RETURN(out.stopping.time_limit,
-                     FromProto("stopping.time_limit", stopping.time_limit()));
+    const google::protobuf::Duration& limit = stopping.time_limit();
+    RETURN_IF_ERROR(CheckTimeLimit(limit.seconds(), limit.nanos()));
+    out.stopping.time_limit = absl::Seconds(limit.seconds()) + absl::Nanoseconds(limit.nanos());
   }
   if (in.output().has_top_candidates()) out.top_candidates = in.output().top_candidates();
   out.prompt_tokens = in.output().prompt();

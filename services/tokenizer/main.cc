@@ -18,20 +18,19 @@
 #include "common/status_macros.h"
 #include "common/termination.h"
 #include "prometheus/registry.h"
+#include "services/limits/request_limits.h"
 #include "services/tokenizer/tokenizer.h"
 #include "services/tokenizer/tokenizer_service.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:50051", "Address to serve on, HOST:PORT.");
 ABSL_FLAG(std::string, tokenizer, "", "The tokenizer.model file to serve.");
 ABSL_FLAG(std::string, model_dir, "", "A model's folder, whose tokenizer.model is served.");
-ABSL_FLAG(int64_t, max_prompt_bytes, int64_t{1} << 20,
+ABSL_FLAG(int64_t, max_prompt_bytes, llama::kDefaultMaxPromptBytes,
           "Longest text that is encoded, in bytes, at most 4000000 (what a message holds).");
 ABSL_FLAG(bool, validate_only, false, "Load and check the file, print a line, and exit.");
 
 namespace llama {
 namespace {
-
-constexpr int64_t kMostPromptBytes = 4'000'000;
 
 absl::StatusOr<std::string> TokenizerPath() {
   const std::string file = absl::GetFlag(FLAGS_tokenizer);
@@ -45,9 +44,9 @@ absl::StatusOr<std::string> TokenizerPath() {
 absl::Status Run() {
   ASSIGN_OR_RETURN(const std::string path, TokenizerPath());
   const int64_t max_prompt_bytes = absl::GetFlag(FLAGS_max_prompt_bytes);
-  if (max_prompt_bytes < 1 || max_prompt_bytes > kMostPromptBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("--max_prompt_bytes: expected 1 to ",
-                                                   kMostPromptBytes, ", found ", max_prompt_bytes));
+  if (max_prompt_bytes < 1 || max_prompt_bytes > kMostMaxPromptBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--max_prompt_bytes: expected 1 to ", kMostMaxPromptBytes, ", found ", max_prompt_bytes));
   }
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
   LogGrpcMessages();

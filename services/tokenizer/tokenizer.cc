@@ -9,6 +9,7 @@
 #include "common/status_details.h"
 #include "common/status_macros.h"
 #include "common/utf8.h"
+#include "services/limits/request_limits.h"
 #include "services/tokenizer/bpe_encoder.h"
 
 namespace llama {
@@ -105,14 +106,6 @@ Tokenizer::Tokenizer(std::unique_ptr<const Vocabulary> vocabulary, std::string d
       digest_(std::move(digest)),
       max_prompt_bytes_(max_prompt_bytes) {}
 
-absl::Status Tokenizer::CheckLength(int64_t bytes) const {
-  if (bytes <= max_prompt_bytes_) return absl::OkStatus();
-  return MakeStatus(
-      absl::StatusCode::kInvalidArgument, "PROMPT_TOO_LONG",
-      absl::StrCat("the prompt has ", bytes, " bytes, expected at most ", max_prompt_bytes_),
-      {{"bytes", absl::StrCat(bytes)}, {"limit", absl::StrCat(max_prompt_bytes_)}});
-}
-
 void Tokenizer::Append(absl::string_view text, const EncodeOptions& options,
                        Encoding& encoding) const {
   std::vector<TextToken> tokens;
@@ -135,7 +128,7 @@ void Tokenizer::AppendControl(TokenId id, Encoding& encoding) {
 
 absl::StatusOr<Encoding> Tokenizer::EncodeText(absl::string_view text,
                                                const EncodeOptions& options) const {
-  RETURN_IF_ERROR(CheckLength(static_cast<int64_t>(text.size())));
+  RETURN_IF_ERROR(CheckPromptBytes(static_cast<int64_t>(text.size()), max_prompt_bytes_));
   Encoding encoding;
   if (options.add_bos) AppendControl(vocabulary_->bos(), encoding);
   Append(text, options, encoding);
@@ -146,13 +139,10 @@ absl::StatusOr<Encoding> Tokenizer::EncodeText(absl::string_view text,
 
 absl::StatusOr<Encoding> Tokenizer::EncodeChat(std::span<const ChatMessage> messages,
                                                const EncodeOptions& options) const {
-  if (messages.size() > kMaxMessages) {
-    return FieldInvalid("prompt.chat.messages", absl::StrCat("expected at most ", kMaxMessages,
-                                                             " messages, found ", messages.size()));
-  }
+  RETURN_IF_ERROR(CheckLimit(kChatMessages, static_cast<int64_t>(messages.size())));
   int64_t bytes = 0;
   for (const ChatMessage& message : messages) bytes += static_cast<int64_t>(message.content.size());
-  RETURN_IF_ERROR(CheckLength(bytes));
+  RETURN_IF_ERROR(CheckPromptBytes(bytes, max_prompt_bytes_));
   if (options.control_text == ControlText::kReject) {
     for (size_t i = 0; i < messages.size(); ++i) {
       const std::optional<absl::string_view> tag = FindTag(messages[i].content);
@@ -193,7 +183,8 @@ absl::StatusOr<Encoding> Tokenizer::EncodeIds(std::span<const TokenId> ids,
   DecodedRanges ranges(*vocabulary_);
   for (const TokenId id : ids) {
     RETURN_IF_ERROR(ranges.Push(id, vocabulary_->piece(id).type == PieceType::kByte));
-    RETURN_IF_ERROR(CheckLength(static_cast<int64_t>(ranges.decoded().text.size())));
+    RETURN_IF_ERROR(
+        CheckPromptBytes(static_cast<int64_t>(ranges.decoded().text.size()), max_prompt_bytes_));
   }
   ranges.Flush();
   Encoding encoding;

@@ -16,9 +16,6 @@
 
 namespace llama {
 
-// Most messages of a chat. Its text is bounded by max_prompt_bytes; this bounds what is put
-// between.
-inline constexpr size_t kMaxMessages = 4096;
 // Most bytes, of text and raw together, that a list of ids is decoded to: they go into one message.
 inline constexpr size_t kMaxDecodedBytes = 4'000'000;
 
@@ -73,7 +70,6 @@ class Tokenizer {
  private:
   Tokenizer(std::unique_ptr<const Vocabulary> vocabulary, std::string digest,
             int64_t max_prompt_bytes);
-  absl::Status CheckLength(int64_t bytes) const;
   void Append(absl::string_view text, const EncodeOptions& options, Encoding& encoding) const;
   static void AppendControl(TokenId id, Encoding& encoding);
 

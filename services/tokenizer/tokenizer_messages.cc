@@ -9,11 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
+#include "services/limits/request_limits.h"
 
 namespace llama {
 namespace {
 
-constexpr int64_t kMaxPageSize = 10'000;
 constexpr int64_t kDefaultPageSize = 1'000;
 // Keeps a page of long pieces well below the limit of a message.
 constexpr size_t kMaxPageBytes = size_t{1} << 20;
@@ -176,10 +176,7 @@ absl::Status AnswerDecode(const Tokenizer& tokenizer, const v1::DecodeRequest& r
 absl::Status AnswerListTokens(const Tokenizer& tokenizer, const v1::ListTokensRequest& request,
                               v1::ListTokensResponse& response) {
   const int64_t page_size = request.page_size() == 0 ? kDefaultPageSize : request.page_size();
-  if (page_size < 1 || page_size > kMaxPageSize) {
-    return FieldInvalid(
-        "page_size", absl::StrCat("expected 1 to ", kMaxPageSize, ", found ", request.page_size()));
-  }
+  RETURN_IF_ERROR(CheckLimit(kPageSize, page_size));
   const Vocabulary& vocabulary = tokenizer.vocabulary();
   uint32_t id = 0;
   if (!request.page_token().empty() &&
@@ -213,10 +210,7 @@ void AnswerGetTokenizerInfo(const Tokenizer& tokenizer, v1::GetTokenizerInfoResp
 
 absl::Status DecodeConversation::Answer(const v1::DecodeStreamRequest& request,
                                         v1::DecodeStreamResponse& response) {
-  if (request.ids_size() > kMaxStreamIds) {
-    return FieldInvalid("ids", absl::StrCat("expected at most ", kMaxStreamIds,
-                                            " in one message, found ", request.ids_size()));
-  }
+  RETURN_IF_ERROR(CheckLimit(kStreamIds, request.ids_size()));
   if (!decoder_.has_value()) decoder_.emplace(vocabulary_, request.keep_leading_space());
   DecodedText decoded;
   RETURN_IF_ERROR(decoder_->Push(FromProto(request.ids()), decoded));

@@ -11,9 +11,6 @@
 // empty; errors are those listed at the rpc in tokenizer_service.proto.
 namespace llama {
 
-// Most ids in one message of DecodeStream.
-inline constexpr int kMaxStreamIds = 4096;
-
 absl::Status AnswerEncode(const Tokenizer& tokenizer, const v1::EncodeRequest& request,
                           v1::EncodeResponse& response);
 absl::Status AnswerDecode(const Tokenizer& tokenizer, const v1::DecodeRequest& request,

@@ -210,6 +210,46 @@ void AddNames(Builder& cases) {
   }
 }
 
+// A model of 1.6 billion weights that all lie in one storage of 2 MB, but for a NaN at its end.
+void WriteManyViews(const std::string& folder) {
+  constexpr int64_t kDim = 1024;
+  const TinyModel large = {.dim = kDim,
+                           .n_layers = 300,
+                           .n_heads = 1,
+                           .n_kv_heads = 1,
+                           .vocab_size = 3,
+                           .multiple_of = 512,
+                           .ffn_dim_multiplier = 0.1};
+  constexpr int64_t kHidden = 512;
+  TorchParts parts;
+  const auto add = [&parts](const std::string& name, const std::vector<int64_t>& shape) {
+    pickle::Tensor view = {.key = "0", .elements = kDim * kDim + 1, .shape = shape};
+    view.strides = shape.size() == 1 ? std::vector<int64_t>{1} : std::vector<int64_t>{shape[1], 1};
+    parts.items.emplace_back(name, pickle::Rebuild(view));
+  };
+  add("tok_embeddings.weight", {3, kDim});
+  add("norm.weight", {kDim});
+  add("output.weight", {3, kDim});
+  for (int64_t i = 0; i < large.n_layers; ++i) {
+    const std::string layer = absl::StrCat("layers.", i, ".");
+    for (const char* name : {"wq", "wk", "wv", "wo"}) {
+      add(absl::StrCat(layer, "attention.", name, ".weight"), {kDim, kDim});
+    }
+    for (const char* name : {"w1", "w3"}) {
+      add(absl::StrCat(layer, "feed_forward.", name, ".weight"), {kHidden, kDim});
+    }
+    add(absl::StrCat(layer, "feed_forward.w2.weight"), {kDim, kHidden});
+    add(absl::StrCat(layer, "attention_norm.weight"), {kDim});
+    add(absl::StrCat(layer, "ffn_norm.weight"), {kDim});
+  }
+  std::string storage(2 * (kDim * kDim + 1), '\0');
+  storage[storage.size() - 2] = '\xC0';
+  storage[storage.size() - 1] = '\x7F';
+  parts.storages = {{.name = "archive/data/0", .data = std::move(storage)}};
+  WriteFile(folder, kParams, TinyParams(large));
+  WriteFile(folder, kWeights, parts.Write());
+}
+
 void AddValues(Builder& cases) {
   const std::vector<std::pair<std::string, float>> values = {
       {"nan", NAN}, {"minus_nan", -NAN}, {"infinity", INFINITY}, {"minus_infinity", -INFINITY}};
@@ -227,6 +267,10 @@ void AddValues(Builder& cases) {
                 {"\"norm.weight\"[0]: expected a finite weight"});
     }
   }
+  cases.Add({"tensor_nan_that_many_views_leave_out",
+             Reader::kModel,
+             {kWeights, "archive/data/0", "found NaN or infinity, and tensors that use it"},
+             WriteManyViews});
   std::vector<TinyTensor> tensors = TinyTensors(SmallModel());
   tensors[kWq].values[7] = 3.4e38F;
   cases.Add({"tensor_beyond_bf16",

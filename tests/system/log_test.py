@@ -92,7 +92,8 @@ class CallLogTest(unittest.TestCase):
         self.assertEqual(lines[DECODE][0]["completion_tokens"], 5)
 
     def test_a_call_that_the_model_refuses_has_its_reason_in_both(self):
-        lines = self.call({**SHORT, "sampling": {"temperature": -1}}, "refused", grpc.StatusCode.INVALID_ARGUMENT)
+        lines = self.call({**SHORT, "stopping": {"stop_token_ids": [100_000]}}, "refused",
+                          grpc.StatusCode.INVALID_ARGUMENT)
         decode = lines.pop(DECODE, None)  # Begun at the same time, and cancelled if it came that far.
         self.check(lines, {GATEWAY: "INVALID_ARGUMENT", MODEL: "INVALID_ARGUMENT", ENCODE: "OK"})
         if decode:
@@ -101,8 +102,15 @@ class CallLogTest(unittest.TestCase):
             self.assertEqual(lines[method][0]["reason"], "FIELD_INVALID")
 
     def test_a_call_that_the_tokenizer_refuses_goes_no_further(self):
-        lines = self.call({"prompt": {"text": SECRET * 200_000}}, "long", grpc.StatusCode.INVALID_ARGUMENT)
+        order = {"chat": {"messages": [{"role": "ROLE_ASSISTANT", "content": SECRET}]}}
+        lines = self.call({"prompt": order}, "order", grpc.StatusCode.INVALID_ARGUMENT)
         self.check(lines, {GATEWAY: "INVALID_ARGUMENT", ENCODE: "INVALID_ARGUMENT"})
+        for method in (GATEWAY, ENCODE):
+            self.assertEqual(lines[method][0]["reason"], "FIELD_INVALID")
+
+    def test_a_call_that_the_gateway_refuses_is_its_alone(self):
+        lines = self.call({"prompt": {"text": SECRET * 200_000}}, "long", grpc.StatusCode.INVALID_ARGUMENT)
+        self.check(lines, {GATEWAY: "INVALID_ARGUMENT"})
         self.assertEqual(lines[GATEWAY][0]["reason"], "PROMPT_TOO_LONG")
 
     def test_a_cancelled_call_tells_how_far_it_came(self):

@@ -130,6 +130,10 @@ class SecurityTest(unittest.TestCase):
                 bad.services()
             self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
         self.assertEqual(len(said), 1)  # The same answer to all.
+        # One that was checked beside one that was not would let one client be many.
+        with self.assertRaises(grpc.RpcError) as raised:
+            good.unary(info, metadata=(("authorization", "Bearer decoy"),))
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
         # A list that changes counts from the next call on.
         tokens = self.authority.path("tokens")
         whole = tokens.read_text()
@@ -140,8 +144,12 @@ class SecurityTest(unittest.TestCase):
             tokens.write_text(whole)
         good.unary(info)
         self.assertEqual(tokenizer.stop(), 0)
-        for token in (TOKEN, OTHER_TOKEN):
-            self.assertNotIn(token, tokenizer.log_text())
+        log = tokenizer.log_text()
+        for token in (TOKEN, OTHER_TOKEN, "decoy"):
+            self.assertNotIn(token, log)
+        calls = [line for line in log.splitlines() if f"method={info} " in line]
+        self.assertEqual([("code=OK" in line, "caller=token:" in line, "code=UNAUTHENTICATED" in line) for line in calls],
+                         2 * [(True, True, False)] + 9 * [(False, False, True)] + [(True, True, False)])
 
     def test_replaced_certificates_are_read_again(self):
         tokenizer = self.start("lnb-tokenizer", "llama.v1.TokenizerService", f"--model_dir={STORIES}", *self.listen)

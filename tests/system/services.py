@@ -66,10 +66,10 @@ class Service:
 class Services:
     """Tokenizer, model and gateway, wired together."""
 
-    def __init__(self, model_dir=STORIES, tokenizer_dir=None, model_flags=(), flags=(), metrics=False):
+    def __init__(self, model_dir=STORIES, tokenizer_dir=None, model_flags=(), tokenizer_flags=(), flags=(), metrics=False):
         self.model_dir, self.model_flags, self.metrics = model_dir, (*flags, *model_flags), metrics
         self.tokenizer = Service("lnb-tokenizer", "llama.v1.TokenizerService",
-                                 f"--model_dir={tokenizer_dir or model_dir}", *flags, metrics=metrics)
+                                 f"--model_dir={tokenizer_dir or model_dir}", *flags, *tokenizer_flags, metrics=metrics)
         self.model = self.start_model()
         self.gateway = Service("lnb-gateway", "llama.v1.GatewayService", f"--tokenizer={self.tokenizer.address}",
                                f"--model={self.model.address}", *flags, metrics=metrics)

@@ -9,9 +9,15 @@
 #include "common/printable.h"
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
+#include "services/model/checkpoint/pickle_words.h"
 
 namespace llama {
 namespace {
+
+using pickle_words::FindGlobal;
+using pickle_words::Global;
+using pickle_words::StorageType;
+using enum pickle_words::Opcode;
 
 constexpr size_t kMaxValues = 1'000'000;
 // Of the dict, and made on the way. A model of 1024 layers has 9220.
@@ -19,48 +25,6 @@ constexpr size_t kMaxTensors = 20'000;
 constexpr size_t kMaxDimensions = 8;
 // Every tensor keeps a copy of its storage's key, and many may recall one text from the memo.
 constexpr size_t kMaxStorageKeyBytes = 32;
-
-// The globals that a state dict needs; nothing else has a meaning here.
-enum class Global {
-  kOrderedDict,
-  kRebuildTensor,
-  kRebuildParameter,
-  kBf16Storage,
-  kF16Storage,
-  kF32Storage,
-};
-
-std::optional<Global> FindGlobal(absl::string_view module, absl::string_view name) {
-  struct Known {
-    absl::string_view module, name;
-    Global global;
-  };
-  static constexpr Known kKnown[] = {
-      {"collections", "OrderedDict", Global::kOrderedDict},
-      {"torch._utils", "_rebuild_tensor_v2", Global::kRebuildTensor},
-      {"torch._utils", "_rebuild_parameter", Global::kRebuildParameter},
-      {"torch", "BFloat16Storage", Global::kBf16Storage},
-      {"torch", "HalfStorage", Global::kF16Storage},
-      {"torch", "FloatStorage", Global::kF32Storage},
-  };
-  for (const Known& known : kKnown) {
-    if (known.module == module && known.name == name) return known.global;
-  }
-  return std::nullopt;
-}
-
-std::optional<DataType> StorageType(Global global) {
-  switch (global) {
-    case Global::kBf16Storage:
-      return DataType::kBf16;
-    case Global::kF16Storage:
-      return DataType::kF16;
-    case Global::kF32Storage:
-      return DataType::kF32;
-    default:
-      return std::nullopt;
-  }
-}
 
 enum class Kind { kNone, kBool, kInt, kText, kTuple, kDict, kGlobal, kStorage, kTensor };
 
@@ -73,36 +37,6 @@ struct Value {
   size_t size = 0;
 };
 using Index = uint32_t;
-
-// The opcodes that torch.save writes for a state dict (protocol 2).
-enum Opcode : uint8_t {
-  kMark = '(',
-  kStop = '.',
-  kBinInt = 'J',
-  kBinInt1 = 'K',
-  kBinInt2 = 'M',
-  kNone = 'N',
-  kBinPersistentId = 'Q',
-  kReduce = 'R',
-  kBinUnicode = 'X',
-  kGlobalName = 'c',
-  kBinGet = 'h',
-  kLongBinGet = 'j',
-  kBinPut = 'q',
-  kLongBinPut = 'r',
-  kSetItem = 's',
-  kTupleFromMark = 't',
-  kSetItems = 'u',
-  kEmptyDict = '}',
-  kEmptyTuple = ')',
-  kProtocol = 0x80,
-  kTuple1 = 0x85,
-  kTuple2 = 0x86,
-  kTuple3 = 0x87,
-  kTrue = 0x88,
-  kFalse = 0x89,
-  kLong1 = 0x8a,
-};
 
 class Parser {
  public:

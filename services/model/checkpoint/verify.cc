@@ -111,11 +111,27 @@ void Check(CheckedPiece& piece) {
   }
 }
 
+// Tensors that share a storage may have so many times its elements together before a NaN or an
+// infinity in it is not looked for among them any more: a forged file could have thousands of views
+// that all leave it out.
+constexpr size_t kMaxViewsPerElement = 8;
+
 // Names the tensor and the element of an entry that has a NaN or an infinity. OK if no tensor uses
 // that part of the entry.
 absl::Status FindNonFinite(const TorchFile& file, size_t entry) {
+  size_t bytes_left = kMaxViewsPerElement * file.entries[entry].data.size();
   for (const StoredTensor& tensor : file.tensors) {
     if (tensor.entry != entry) continue;
+    // No larger than its storage, which opening the file has checked.
+    size_t bytes = SizeOf(tensor.info.type);
+    for (const int64_t size : tensor.info.shape) bytes *= static_cast<size_t>(size);
+    if (bytes > bytes_left) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          file.file.path(), ": entry \"", Printable(file.entries[entry].name),
+          "\": expected finite weights, found NaN or infinity, and tensors that use it more than ",
+          kMaxViewsPerElement, " times"));
+    }
+    bytes_left -= bytes;
     const std::vector<int64_t>& shape = tensor.info.shape;
     const size_t width = SizeOf(tensor.info.type);
     std::vector<int64_t> index(shape.size(), 0);

@@ -7,29 +7,12 @@
 #include "absl/strings/str_cat.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
+#include "services/limits/request_limits.h"
 
 namespace llama {
 namespace {
 
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
-constexpr int64_t kMaxCandidates = 20;
-constexpr size_t kMaxStopTokens = 16;
-constexpr size_t kMaxScoreCandidates = 64;
-constexpr size_t kMaxCacheSaltBytes = 256;
-
-template <typename T>
-absl::Status InRange(absl::string_view field, T value, T least, T most) {
-  if (value >= least && value <= most) return absl::OkStatus();  // Not for a NaN.
-  return FieldInvalid(field,
-                      most == static_cast<T>(kMost)
-                          ? absl::StrCat("expected at least ", least, ", found ", value)
-                          : absl::StrCat("expected ", least, " to ", most, ", found ", value));
-}
-
-absl::Status Above0(absl::string_view field, float value, float most) {
-  if (value > 0 && value <= most) return absl::OkStatus();
-  return FieldInvalid(field, absl::StrCat("expected above 0 to ", most, ", found ", value));
-}
 
 absl::Status InVocabulary(absl::string_view field, TokenId id, const ModelLimits& limits) {
   if (id < limits.vocab_size) return absl::OkStatus();
@@ -47,40 +30,35 @@ absl::Status AllInVocabulary(absl::string_view field, std::span<const TokenId> i
 }
 
 absl::Status CheckSampling(const SamplingOptions& sampling, const ModelLimits& limits) {
-  RETURN_IF_ERROR(InRange("sampling.temperature", sampling.temperature, 0.0F, 100.0F));
-  RETURN_IF_ERROR(InRange("sampling.top_k", sampling.top_k, int64_t{0}, kMost));
-  RETURN_IF_ERROR(Above0("sampling.top_p", sampling.top_p, 1));
-  RETURN_IF_ERROR(InRange("sampling.min_p", sampling.min_p, 0.0F, 1.0F));
-  RETURN_IF_ERROR(Above0("sampling.repetition_penalty", sampling.repetition_penalty,
-                         std::numeric_limits<float>::max()));
-  RETURN_IF_ERROR(InRange("sampling.presence_penalty", sampling.presence_penalty, -2.0F, 2.0F));
-  RETURN_IF_ERROR(InRange("sampling.frequency_penalty", sampling.frequency_penalty, -2.0F, 2.0F));
-  RETURN_IF_ERROR(InRange("sampling.penalty_window", sampling.penalty_window, int64_t{0}, kMost));
+  RETURN_IF_ERROR(CheckLimit(kTemperature, sampling.temperature));
+  RETURN_IF_ERROR(CheckLimit(kTopK, sampling.top_k));
+  RETURN_IF_ERROR(CheckLimit(kTopP, sampling.top_p));
+  RETURN_IF_ERROR(CheckLimit(kMinP, sampling.min_p));
+  RETURN_IF_ERROR(CheckLimit(kRepetitionPenalty, sampling.repetition_penalty));
+  RETURN_IF_ERROR(CheckLimit(kPresencePenalty, sampling.presence_penalty));
+  RETURN_IF_ERROR(CheckLimit(kFrequencyPenalty, sampling.frequency_penalty));
+  RETURN_IF_ERROR(CheckLimit(kPenaltyWindow, sampling.penalty_window));
   for (const auto& [id, bias] : sampling.logit_bias) {
-    const std::string field = absl::StrCat("sampling.logit_bias[", id, "]");
+    const std::string field = absl::StrCat(kLogitBias.field, "[", id, "]");
     RETURN_IF_ERROR(InVocabulary(field, id, limits));
-    RETURN_IF_ERROR(InRange(field, bias, -100.0F, 100.0F));
+    RETURN_IF_ERROR(CheckLimit(kLogitBias, bias, field));
   }
   return absl::OkStatus();
 }
 
+absl::Status CheckIds(const IntLimit& limit, std::span<const TokenId> ids,
+                      const ModelLimits& limits) {
+  RETURN_IF_ERROR(CheckLimit(limit, static_cast<int64_t>(ids.size())));
+  return AllInVocabulary(limit.field, ids, limits);
+}
+
 absl::Status CheckStopping(const StoppingOptions& stopping, const ModelLimits& limits) {
   if (stopping.max_tokens.has_value()) {
-    RETURN_IF_ERROR(InRange("stopping.max_tokens", *stopping.max_tokens, int64_t{1}, kMost));
+    RETURN_IF_ERROR(CheckLimit(kMaxTokens, *stopping.max_tokens));
   }
-  RETURN_IF_ERROR(InRange("stopping.min_tokens", stopping.min_tokens, int64_t{0}, kMost));
-  if (stopping.stop_token_ids.size() > kMaxStopTokens) {
-    return FieldInvalid("stopping.stop_token_ids",
-                        absl::StrCat("expected at most ", kMaxStopTokens, " ids, found ",
-                                     stopping.stop_token_ids.size()));
-  }
-  RETURN_IF_ERROR(AllInVocabulary("stopping.stop_token_ids", stopping.stop_token_ids, limits));
-  if (stopping.eos_token_ids.size() > kMaxStopTokens) {
-    return FieldInvalid("eos_token_ids",
-                        absl::StrCat("expected at most ", kMaxStopTokens, " ids, found ",
-                                     stopping.eos_token_ids.size()));
-  }
-  RETURN_IF_ERROR(AllInVocabulary("eos_token_ids", stopping.eos_token_ids, limits));
+  RETURN_IF_ERROR(CheckLimit(kMinTokens, stopping.min_tokens));
+  RETURN_IF_ERROR(CheckIds(kStopTokenIds, stopping.stop_token_ids, limits));
+  RETURN_IF_ERROR(CheckIds(kEosTokenIds, stopping.eos_token_ids, limits));
   if (stopping.time_limit.has_value() && *stopping.time_limit <= absl::ZeroDuration()) {
     return FieldInvalid(
         "stopping.time_limit",
@@ -111,13 +89,9 @@ absl::StatusOr<ReplyLimit> CheckRequest(const GenerateRequest& request, const Mo
   RETURN_IF_ERROR(CheckSampling(request.sampling, limits));
   RETURN_IF_ERROR(CheckStopping(request.stopping, limits));
   if (request.top_candidates.has_value()) {
-    RETURN_IF_ERROR(
-        InRange("output.top_candidates", *request.top_candidates, int64_t{0}, kMaxCandidates));
+    RETURN_IF_ERROR(CheckLimit(kTopCandidates, *request.top_candidates));
   }
-  if (request.cache_salt.size() > kMaxCacheSaltBytes) {
-    return FieldInvalid("cache_salt", absl::StrCat("expected at most ", kMaxCacheSaltBytes,
-                                                   " bytes, found ", request.cache_salt.size()));
-  }
+  RETURN_IF_ERROR(CheckLimit(kCacheSaltBytes, static_cast<int64_t>(request.cache_salt.size())));
   const auto prompt = static_cast<int64_t>(request.prompt.size());
   int64_t given = request.stopping.max_tokens.value_or(kMost);
   if (request.stopping.max_total_tokens.has_value()) {
@@ -140,15 +114,10 @@ absl::StatusOr<ReplyLimit> CheckRequest(const GenerateRequest& request, const Mo
 
 absl::Status CheckRequest(const ScoreRequest& request, const ModelLimits& limits) {
   RETURN_IF_ERROR(CheckTokens("token_ids", request.tokens, limits.context_length, limits));
-  RETURN_IF_ERROR(InRange("from_position", request.from_position, int64_t{0},
-                          static_cast<int64_t>(request.tokens.size()) - 1));
-  RETURN_IF_ERROR(InRange("top_candidates", request.top_candidates, int64_t{0}, kMaxCandidates));
-  if (request.candidates.size() > kMaxScoreCandidates) {
-    return FieldInvalid("candidate_token_ids",
-                        absl::StrCat("expected at most ", kMaxScoreCandidates, " ids, found ",
-                                     request.candidates.size()));
-  }
-  return AllInVocabulary("candidate_token_ids", request.candidates, limits);
+  const auto last = static_cast<int64_t>(request.tokens.size()) - 1;
+  RETURN_IF_ERROR(CheckLimit(IntLimit{"from_position", 0, last}, request.from_position));
+  RETURN_IF_ERROR(CheckLimit(kScoreTopCandidates, request.top_candidates));
+  return CheckIds(kScoreCandidates, request.candidates, limits);
 }
 
 }  // namespace llama

@@ -110,6 +110,7 @@ grpc::Status FakeTokenizer::GetTokenizerInfo(grpc::ServerContext*,
   MutexLock lock(&mutex_);
   response->set_vocabulary_size(kVocabularySize);
   response->set_digest("tokenizer digest");
+  response->set_max_prompt_bytes(kMaxPromptBytes);
   return info_;
 }
 

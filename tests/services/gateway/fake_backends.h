@@ -35,6 +35,7 @@ enum FakeToken : uint32_t {
   kVocabularySize,
 };
 std::string FakePiece(uint32_t id);
+inline constexpr int64_t kMaxPromptBytes = 1000;  // Of the fake tokenizer.
 
 class FakeTokenizer final : public v1::TokenizerService::Service {
  public:

@@ -99,14 +99,13 @@ TEST_F(GenerateTest, TheModelGetsTheEncodedPromptAndEverythingButTheStopSequence
   EXPECT_EQ(tokenizer_.last_encode().prompt().text(), "text");
 }
 
-TEST_F(GenerateTest, ATimeLimitThatIsNotValidIsLeftForTheModelToRefuse) {
+TEST_F(GenerateTest, ATimeLimitThatEncodingUsedUpIsAMoment) {
   model_.SetScript(Replies({}));
   v1::GenerateRequest request = TextRequest();
-  request.mutable_stopping()->mutable_time_limit()->set_seconds(1);
-  request.mutable_stopping()->mutable_time_limit()->set_nanos(-5);
+  request.mutable_stopping()->mutable_time_limit()->set_nanos(2);
   ASSERT_TRUE(Ask(request).status.ok());
-  EXPECT_EQ(model_.last_request().stopping().time_limit().seconds(), 1);
-  EXPECT_EQ(model_.last_request().stopping().time_limit().nanos(), -5);
+  EXPECT_EQ(model_.last_request().stopping().time_limit().seconds(), 0);
+  EXPECT_EQ(model_.last_request().stopping().time_limit().nanos(), 1);
 }
 
 TEST_F(GenerateTest, ACompletionKeepsItsLeadingBlankAndAChatDoesNot) {
@@ -239,9 +238,11 @@ TEST_F(GenerateTest, GetInfoReportsBothServices) {
   EXPECT_EQ(response.compute_plan().threads(), 3);
 }
 
-TEST_F(GenerateTest, WhatOnlyTheGatewayKnowsOfIsCheckedBeforeAnyServiceIsAsked) {
-  v1::GenerateRequest request = TextRequest({""});
-  const Reply reply = Ask(request);
+TEST_F(GenerateTest, ARequestBeyondItsLimitsIsRefusedBeforeAnyServiceIsAsked) {
+  v1::GenerateRequest request = TextRequest();
+  request.mutable_prompt()->set_text(std::string(kMaxPromptBytes + 1, 'x'));
+  EXPECT_EQ(GetReason(Ask(request).status), "PROMPT_TOO_LONG");
+  const Reply reply = Ask(TextRequest({""}));
   EXPECT_EQ(reply.status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(GetDetail<google::rpc::BadRequest>(reply.status)->field_violations(0).field(),
             "stopping.stop_sequences[0]");

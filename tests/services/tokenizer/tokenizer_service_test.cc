@@ -17,6 +17,7 @@
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "services/limits/request_limits.h"
 #include "services/tokenizer/tokenizer_messages.h"
 #include "tests/support/temp_folder.h"
 #include "tests/support/vocabulary_writer.h"
@@ -302,7 +303,7 @@ TEST_F(TokenizerServiceTest, PromptsAtTheirLimitPassAndBeyondItAreRefusedWithBot
 TEST_F(TokenizerServiceTest, RequestsThatAskForTooMuchAreRefusedByField) {
   Load();
   v1::EncodeRequest request;
-  for (size_t i = 0; i < kMaxMessages; ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(kChatMessages.most); ++i) {
     request.mutable_prompt()->mutable_chat()->add_messages()->set_role(
         i % 2 == 0 ? v1::ROLE_USER : v1::ROLE_ASSISTANT);
   }
@@ -475,9 +476,10 @@ TEST_F(DecodeStreamTest, AWrongIdEndsTheStream) {
 }
 
 TEST_F(DecodeStreamTest, TooManyIdsInOneRequestEndTheStream) {
-  EXPECT_EQ(Push(std::vector<uint32_t>(kMaxStreamIds, Byte('a'))).tokens_size(), kMaxStreamIds);
+  EXPECT_EQ(Push(std::vector<uint32_t>(static_cast<int>(kStreamIds.most), Byte('a'))).tokens_size(),
+            static_cast<int>(kStreamIds.most));
   v1::DecodeStreamRequest request;
-  request.mutable_ids()->Resize(kMaxStreamIds + 1, Byte('a'));
+  request.mutable_ids()->Resize(static_cast<int>(kStreamIds.most) + 1, Byte('a'));
   v1::DecodeStreamResponse response;
   ASSERT_TRUE(stream_->Write(request));
   EXPECT_FALSE(stream_->Read(&response));

@@ -9,6 +9,7 @@
 #include "common/status_details.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/limits/request_limits.h"
 
 namespace llama {
 namespace {
@@ -144,7 +145,8 @@ TEST_F(TokenizerTest, AnEmptyMessageHasNoTokens) {
 }
 
 TEST_F(TokenizerTest, WhatWouldBeLargeIsRefusedBeforeItIsMade) {
-  const std::vector<ChatMessage> many(kMaxMessages + 1, {Role::kUser, ""});
+  const std::vector<ChatMessage> many(static_cast<size_t>(kChatMessages.most) + 1,
+                                      {Role::kUser, ""});
   EXPECT_EQ(Field(tokenizer_->EncodeChat(many, {}).status()), "prompt.chat.messages");
   const std::vector<TokenId> ids(1001, tokenizer_->vocabulary().bos());
   EXPECT_EQ(Field(tokenizer_->EncodeIds(ids, {}).status()), "prompt.token_ids.ids");
