@@ -1,0 +1,88 @@
+#include "services/model/request_messages.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/rpc/call_context.h"
+#include "common/status_details.h"
+#include "common/status_macros.h"
+
+namespace llama {
+namespace {
+
+// Within what duration.proto allows. Its range is one of absl::Duration's without an infinity.
+absl::StatusOr<absl::Duration> FromProto(absl::string_view field,
+                                         const google::protobuf::Duration& duration) {
+  constexpr int64_t kMaxSeconds = 315'576'000'000;
+  constexpr int32_t kMaxNanos = 999'999'999;
+  const int64_t seconds = duration.seconds();
+  const int32_t nanos = duration.nanos();
+  if (seconds < -kMaxSeconds || seconds > kMaxSeconds || nanos < -kMaxNanos || nanos > kMaxNanos ||
+      (seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0)) {
+    return FieldInvalid(field, absl::StrCat("expected a google.protobuf.Duration in its range, ",
+                                            "found ", seconds, " seconds and ", nanos, " nanos"));
+  }
+  return absl::Seconds(seconds) + absl::Nanoseconds(nanos);
+}
+
+SamplingOptions FromProto(const v1::SamplingOptions& in) {
+  SamplingOptions out;
+  if (in.has_temperature()) out.temperature = in.temperature();
+  if (in.has_top_k()) out.top_k = in.top_k();
+  if (in.has_top_p()) out.top_p = in.top_p();
+  if (in.has_min_p()) out.min_p = in.min_p();
+  if (in.has_seed()) out.seed = in.seed();
+  if (in.has_repetition_penalty()) out.repetition_penalty = in.repetition_penalty();
+  if (in.has_presence_penalty()) out.presence_penalty = in.presence_penalty();
+  if (in.has_frequency_penalty()) out.frequency_penalty = in.frequency_penalty();
+  if (in.has_penalty_window()) out.penalty_window = in.penalty_window();
+  out.logit_bias.insert(in.logit_bias().begin(), in.logit_bias().end());
+  return out;
+}
+
+absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
+  return absl::FromChrono(context.deadline());
+}
+
+}  // namespace
+
+absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,
+                                          const grpc::CallbackServerContext& context) {
+  if (in.stopping().stop_sequences_size() > 0) {
+    return FieldInvalid("stopping.stop_sequences",
+                        absl::StrCat("expected none, for they are the gateway's; found ",
+                                     in.stopping().stop_sequences_size()));
+  }
+  GenerateRequest out;
+  out.caller = CallerOf(context);
+  out.deadline = DeadlineOf(context);
+  out.prompt.assign(in.prompt_token_ids().begin(), in.prompt_token_ids().end());
+  out.sampling = FromProto(in.sampling());
+  const v1::StoppingOptions& stopping = in.stopping();
+  if (stopping.has_max_tokens()) out.stopping.max_tokens = stopping.max_tokens();
+  if (stopping.has_max_total_tokens()) out.stopping.max_total_tokens = stopping.max_total_tokens();
+  if (stopping.has_min_tokens()) out.stopping.min_tokens = stopping.min_tokens();
+  out.stopping.stop_token_ids.assign(stopping.stop_token_ids().begin(),
+                                     stopping.stop_token_ids().end());
+  out.stopping.eos_token_ids.assign(in.eos_token_ids().begin(), in.eos_token_ids().end());
+  out.stopping.ignore_eos = stopping.ignore_eos();
+  if (stopping.has_time_limit()) {
+    ASSIGN_OR_RETURN(out.stopping.time_limit,
+                     FromProto("stopping.time_limit", stopping.time_limit()));
+  }
+  if (in.output().has_top_candidates()) out.top_candidates = in.output().top_candidates();
+  out.prompt_tokens = in.output().prompt();
+  out.progress = in.output().progress();
+  out.cache_salt = in.cache_salt();
+  return out;
+}
+
+ScoreRequest FromProto(const v1::ScoreRequest& in, const grpc::CallbackServerContext& context) {
+  return {.tokens = {in.token_ids().begin(), in.token_ids().end()},
+          .from_position = in.from_position(),
+          .top_candidates = in.top_candidates(),
+          .candidates = {in.candidate_token_ids().begin(), in.candidate_token_ids().end()},
+          .caller = CallerOf(context),
+          .deadline = DeadlineOf(context)};
+}
+
+}  // namespace llama
