@@ -33,7 +33,7 @@ struct LoadReport {
   Percentiles first_token;         // Of whole replies.
   Percentiles gap;                 // Between two tokens of whole replies.
   Percentiles total;               // Of whole replies.
-  Percentiles refusal;             // Until QUEUE_FULL.
+  Percentiles refusal;             // Until QUEUE_FULL, the client's own work included.
 };
 
 // `reference`: replies to requests by their kind, unloaded; may be empty.

@@ -1,5 +1,6 @@
 #include "clients/load/load_runner.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -11,17 +12,24 @@ namespace llama {
 namespace {
 
 constexpr int64_t kCallsPerConnection = 90;  // A server allows 100.
+constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
 
 // The clients' side of a run: which stubs are in use, and what ended.
 class Clients {
  public:
-  Clients(const std::string& address, int64_t count) {
+  Clients(const LoadTarget& target, int64_t count) {
+    std::vector<std::shared_ptr<grpc::Channel>> channels;
     for (int64_t i = 0; i < count; ++i) {
       if (i % kCallsPerConnection == 0) {
-        stubs_.push_back(v1::GatewayService::NewStub(CreateChannel(address)));
+        channels.push_back(CreateChannel(target.address, target.credentials));
+        channels.back()->GetState(/*try_to_connect=*/true);
+        stubs_.push_back(v1::GatewayService::NewStub(channels.back()));
       }
       idle_.push_back(stubs_.back().get());
     }
+    // One that cannot be opened in time will fail its calls, and they tell why.
+    const auto deadline = absl::ToChronoTime(absl::Now() + kConnectTimeout);
+    for (const auto& channel : channels) channel->WaitForConnected(deadline);
   }
 
   // Waits for a client that is idle.
@@ -53,9 +61,9 @@ class Clients {
 
 }  // namespace
 
-LoadRun RunLoad(const std::string& address, const LoadOptions& options,
+LoadRun RunLoad(const LoadTarget& target, const LoadOptions& options,
                 const std::vector<PlannedRequest>& plan) {
-  Clients clients(address, options.clients);
+  Clients clients(target, std::min(options.clients, options.requests));
   const absl::Time begin = absl::Now();
   for (const PlannedRequest& planned : plan) {
     absl::SleepFor(begin + planned.arrival - absl::Now());

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "clients/load/load_call.h"
 #include "clients/load/load_plan.h"
+#include "grpcpp/security/credentials.h"
 
 namespace llama {
 
@@ -16,9 +17,15 @@ struct LoadRun {
   absl::Duration duration;
 };
 
-// Calls the gateway at `address` as planned, over as many connections as the clients need; returns
-// when all calls have ended.
-LoadRun RunLoad(const std::string& address, const LoadOptions& options,
+// Connections to one gateway.
+struct LoadTarget {
+  std::string address;
+  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
+};
+
+// Calls the gateway as planned, over as many connections as the clients need, which are open when
+// the time begins to count; returns when all calls have ended.
+LoadRun RunLoad(const LoadTarget& target, const LoadOptions& options,
                 const std::vector<PlannedRequest>& plan);
 
 }  // namespace llama

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
-#include <random>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "common/mutex.h"
+#include "common/random_bits.h"
 #include "common/rpc/call_context.h"
 #include "common/rpc/grpc_status.h"
 #include "common/status_details.h"
@@ -218,10 +218,7 @@ std::string MethodName(absl::string_view path) {
   return std::string(absl::StripPrefix(path, "/").substr(0, kMaxMethodBytes));
 }
 
-std::string MakeRequestId() {
-  std::random_device device;
-  return absl::StrCat(absl::Hex(uint64_t{device()} << 32 | device(), absl::kZeroPad16));
-}
+std::string MakeRequestId() { return absl::StrCat(absl::Hex(RandomBits(), absl::kZeroPad16)); }
 
 void WatchCalls(CallWatchOptions options, grpc::ServerBuilder& builder) {
   builder.SetContextAllocator(std::make_unique<ContextPool>());

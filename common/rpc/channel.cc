@@ -15,6 +15,9 @@ std::shared_ptr<grpc::Channel> CreateChannel(
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  // A stream's window stays at 64 KiB. Probing would let it grow to megabytes, which is what a
+  // server then computes ahead for a reader that has stopped, and this process keeps for it.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   // Each channel its own connections: calls of one do not wait behind the limits of another's.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(target, credentials, arguments);

@@ -21,8 +21,8 @@
 namespace llama {
 
 struct ServerStreamOptions {
-  // The stream is writable while fewer bytes than this wait to be sent. gRPC itself buffers at
-  // least 64 KiB more.
+  // The stream is writable until so many bytes wait to be sent, and then again from half of them
+  // on. gRPC itself buffers at least 64 KiB more.
   int64_t capacity_bytes = int64_t{64} << 10;
   // A client that lets one message wait this long is cut off, at most twice this long after.
   absl::Duration stall_limit = absl::Seconds(30);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/rpc/call_context.h"
+#include "common/rpc/refuse_stream.h"
 #include "common/rpc/unary.h"
 #include "common/status_macros.h"
 #include "services/gateway/backend_status.h"
@@ -11,6 +12,12 @@
 
 namespace llama {
 namespace {
+
+// What a call holds of this service. The pass goes last, for then the service may.
+struct Entry {
+  ServingGate::Pass pass;
+  std::unique_ptr<CallAdmission::Place> place;
+};
 
 // GetInfo under way: two calls to the model, one after the other, that end when their caller
 // leaves. Deletes itself when the call is over.
@@ -70,29 +77,28 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
   const std::shared_ptr<CallNotes> notes = NotesOf(*context);
   if (!request->request_id().empty()) notes->SetRequestId(request->request_id());
   absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
+  if (!pass.ok()) return RefuseStream<v1::GenerateResponse>(pass.status());
   const std::shared_ptr<const Backends> backends = monitor_.backends();
-  const absl::Status status =
-      pass.ok() ? CheckGenerateRequest(*request, backends->tokenizer.max_prompt_bytes())
-                : pass.status();
-  if (!status.ok()) {
-    const auto stream = Relay::Stream::Create(context, {}, [] {});
-    stream->Finish(status);
-    return stream.get();
+  if (const absl::Status status =
+          CheckGenerateRequest(*request, backends->tokenizer.max_prompt_bytes());
+      !status.ok()) {
+    return RefuseStream<v1::GenerateResponse>(status);
   }
+  const std::string caller = CallerOf(*context);
+  absl::StatusOr<std::unique_ptr<CallAdmission::Place>> place = admission_.Enter(caller);
+  if (!place.ok()) return RefuseStream<v1::GenerateResponse>(place.status());
   v1::GenerateRequest named = *request;
   named.set_request_id(notes->request_id());
+  auto entry = std::make_shared<Entry>(Entry{*std::move(pass), *std::move(place)});
   const auto relay =
-      std::make_shared<Relay>(Relay::Stubs{tokenizers_.Take(), models_.Take()}, named, backends,
-                              absl::FromChrono(context->deadline()), CallerOf(*context), notes);
+      std::make_shared<Relay>(Relay::Pools{tokenizers_, models_}, *entry->place, named, backends,
+                              absl::FromChrono(context->deadline()), caller, notes);
   // The relay owns the stream, so that the stream only knows of the relay. The call is over when
   // both are: the stream's end may wait for its client when the relay has nothing more to do.
-  const auto stream =
-      Relay::Stream::Create(context, {},
-                            [weak = std::weak_ptr<Relay>(relay),
-                             entered = std::make_shared<ServingGate::Pass>(*std::move(pass))] {
-                              if (const std::shared_ptr<Relay> alive = weak.lock())
-                                alive->OnClientChange();
-                            });
+  const auto stream = Relay::Stream::Create(
+      context, {}, [weak = std::weak_ptr<Relay>(relay), entry = std::move(entry)] {
+        if (const std::shared_ptr<Relay> alive = weak.lock()) alive->OnClientChange();
+      });
   relay->Start(stream);
   return stream.get();
 }

@@ -4,6 +4,7 @@
 #include "common/rpc/serving_gate.h"
 #include "llama/v1/gateway_service.grpc.pb.h"
 #include "services/gateway/backend_monitor.h"
+#include "services/gateway/call_admission.h"
 #include "services/gateway/relay.h"
 #include "services/gateway/stub_pool.h"
 
@@ -15,8 +16,12 @@ class GatewayServiceImpl final : public v1::GatewayService::CallbackService {
   // All must outlive the server. The gate lets calls in only once the monitor has found the
   // backends.
   GatewayServiceImpl(StubPool<v1::TokenizerService>& tokenizers, StubPool<v1::ModelService>& models,
-                     const BackendMonitor& monitor, ServingGate& gate)
-      : tokenizers_(tokenizers), models_(models), monitor_(monitor), gate_(gate) {}
+                     const BackendMonitor& monitor, ServingGate& gate, CallAdmission& admission)
+      : tokenizers_(tokenizers),
+        models_(models),
+        monitor_(monitor),
+        gate_(gate),
+        admission_(admission) {}
 
   grpc::ServerWriteReactor<v1::GenerateResponse>* Generate(
       grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override;
@@ -29,6 +34,7 @@ class GatewayServiceImpl final : public v1::GatewayService::CallbackService {
   StubPool<v1::ModelService>& models_;
   const BackendMonitor& monitor_;
   ServingGate& gate_;
+  CallAdmission& admission_;
 };
 
 }  // namespace llama

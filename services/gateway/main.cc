@@ -19,6 +19,7 @@
 #include "common/termination.h"
 #include "prometheus/registry.h"
 #include "services/gateway/backend_monitor.h"
+#include "services/gateway/call_admission.h"
 #include "services/gateway/gateway_service.h"
 #include "services/gateway/stub_pool.h"
 
@@ -26,11 +27,17 @@ ABSL_FLAG(std::string, listen, "127.0.0.1:50050", "Address to serve on, HOST:POR
 ABSL_FLAG(std::string, tokenizer, "127.0.0.1:50051",
           "The tokenizer service: any gRPC target; dns:///NAME:PORT balances over replicas.");
 ABSL_FLAG(std::string, model, "127.0.0.1:50052", "The model service: likewise.");
+ABSL_FLAG(int64_t, max_calls, 1000,
+          "Most Generate calls under way, until their clients have all; more are refused.");
 
 namespace llama {
 namespace {
 
 absl::Status Run() {
+  if (absl::GetFlag(FLAGS_max_calls) < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--max_calls: expected at least 1, found ", absl::GetFlag(FLAGS_max_calls)));
+  }
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
   LogGrpcMessages();
   auto& termination = *new Termination();  // Its thread never ends.
@@ -44,6 +51,7 @@ absl::Status Run() {
   StubPool<v1::TokenizerService> tokenizers(absl::GetFlag(FLAGS_tokenizer), calling);
   StubPool<v1::ModelService> models(absl::GetFlag(FLAGS_model), calling);
   ServingGate gate;
+  CallAdmission admission({.max_calls = absl::GetFlag(FLAGS_max_calls)});
   ASSIGN_OR_RETURN(const auto metrics,
                    MetricsServer::Start(absl::GetFlag(FLAGS_metrics_listen),
                                         {std::make_shared<ProcessMetrics>("lnb-gateway"),
@@ -67,7 +75,7 @@ absl::Status Run() {
           is_ready = ready;
         });
   }
-  GatewayServiceImpl service(tokenizers, models, *monitor, gate);
+  GatewayServiceImpl service(tokenizers, models, *monitor, gate, admission);
   ASSIGN_OR_RETURN(std::unique_ptr<Server> started,
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),

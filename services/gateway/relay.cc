@@ -33,10 +33,11 @@ std::vector<std::string> StopSequences(const v1::GenerateRequest& request) {
 
 }  // namespace
 
-Relay::Relay(Stubs stubs, const v1::GenerateRequest& request,
+Relay::Relay(Pools pools, CallAdmission::Place& place, const v1::GenerateRequest& request,
              std::shared_ptr<const Backends> backends, absl::Time deadline,
              const std::string& caller, std::shared_ptr<CallNotes> notes)
-    : stubs_(std::move(stubs)),
+    : pools_(pools),
+      place_(place),
       request_(request),
       backends_(std::move(backends)),
       deadline_(deadline),
@@ -49,11 +50,19 @@ Relay::Relay(Stubs stubs, const v1::GenerateRequest& request,
 
 void Relay::Start(std::shared_ptr<Stream> client) {
   client_ = std::move(client);
+  place_.AskForTurn([self = shared_from_this()](const absl::Status& status) {
+    status.ok() ? self->Encode() : self->End(status);
+  });
+}
+
+void Relay::Encode() {
+  tokenizer_stub_ = pools_.tokenizers.Take();
+  model_stub_ = pools_.models.Take();
   for (grpc::ClientContext* const context : {&encode_context_, &model_context_, &decode_context_}) {
     if (deadline_ != absl::InfiniteFuture()) context->set_deadline(absl::ToChronoTime(deadline_));
   }
   *encode_request_.mutable_prompt() = request_.prompt();
-  stubs_.tokenizer->async()->Encode(
+  tokenizer_stub_->async()->Encode(
       &encode_context_, &encode_request_, &encoded_,
       [self = shared_from_this()](const grpc::Status& status) { self->OnEncoded(status); });
 }
@@ -63,6 +72,7 @@ void Relay::OnClientChange() {
     encode_context_.TryCancel();
     model_context_.TryCancel();
     decode_context_.TryCancel();
+    if (place_.Withdraw()) End(absl::CancelledError("the call was cancelled"));
   }
   ResumeIfParked();
 }
@@ -82,21 +92,23 @@ void Relay::OnEncoded(const grpc::Status& status) {
   *model_request_.mutable_eos_token_ids() = encoded_.eos_token_ids();
   *model_request_.mutable_output() = request_.output();
   model_request_.set_cache_salt(request_.cache_salt());
-  StartStreams();
+  StartModel();
 }
 
-void Relay::StartStreams() {
-  streams_started_ = true;
+// Operations of the two streams are started from each other's reactions: the holds keep gRPC from
+// ending the calls meanwhile. End() lets go of them.
+void Relay::StartModel() {
   model_.relay = shared_from_this();
-  decode_.relay = shared_from_this();
-  stubs_.model->async()->Generate(&model_context_, &model_request_, &model_);
-  stubs_.tokenizer->async()->DecodeStream(&decode_context_, &decode_);
-  // Operations are started from the other call's reactions too: the holds keep gRPC from ending the
-  // calls meanwhile. End() lets go of them.
+  model_stub_->async()->Generate(&model_context_, &model_request_, &model_);
   model_.AddHold();
-  decode_.AddHold();
   model_.StartRead(&from_model_);
   model_.StartCall();
+}
+
+void Relay::StartDecoder() {
+  decode_.relay = shared_from_this();
+  tokenizer_stub_->async()->DecodeStream(&decode_context_, &decode_);
+  decode_.AddHold();
   decode_.StartCall();
 }
 
@@ -115,6 +127,12 @@ void Relay::OnModelRead(bool ok) {
     // The end of the stream; OnModelDone() will tell which.
     model_.RemoveHold();
     return;
+  }
+  if (!taken_) {
+    // The first message: the model takes the request.
+    taken_ = true;
+    StartDecoder();
+    place_.Answer(absl::OkStatus());
   }
   switch (from_model_.event_case()) {
     case v1::ModelServiceGenerateResponse::kAccepted: {
@@ -292,16 +310,16 @@ void Relay::Write(v1::GenerateResponse response) {
 void Relay::End(const absl::Status& status) {
   ended_ = true;
   client_->Finish(status);
-  if (!streams_started_) return;
-  // After a reply that the model finished both end by themselves. Cancelled while their statuses are
-  // on the way, they would count as cancelled where they were answered.
+  // After a reply that the model finished both end by themselves. Cancelled while their statuses
+  // are on the way, they would count as cancelled where they were answered.
   if (!finished_.has_value() || !status.ok()) {
     model_context_.TryCancel();
     decode_context_.TryCancel();
   }
-  // Unless its call is over, which its empty pointer tells.
+  // Unless its call is over or has not begun, which its empty pointer tells.
   if (model_.relay != nullptr) model_.RemoveHold();
   if (decode_.relay != nullptr) decode_.RemoveHold();
+  place_.Answer(status);  // Last: it may end other calls, and begin some.
 }
 
 }  // namespace llama

@@ -16,12 +16,14 @@
 #include "llama/v1/model_service.grpc.pb.h"
 #include "llama/v1/tokenizer_service.grpc.pb.h"
 #include "services/gateway/backend_monitor.h"
+#include "services/gateway/call_admission.h"
 #include "services/gateway/stop_matcher.h"
+#include "services/gateway/stub_pool.h"
 
 namespace llama {
 
-// One Generate call on its way: Encode, then the model's stream, whose tokens go through
-// DecodeStream and the stop sequences to the client.
+// One Generate call on its way: when its turn has come, Encode, then the model's stream, whose
+// tokens go through DecodeStream and the stop sequences to the client.
 //
 // One thing happens after the other: each reaction of gRPC starts the next operation, so that all
 // but the atomic members belong to whoever runs the current reaction, and no lock is needed. Only
@@ -32,14 +34,17 @@ class Relay final : public std::enable_shared_from_this<Relay> {
  public:
   using Stream = ServerStream<v1::GenerateResponse>;
 
-  struct Stubs {
-    std::shared_ptr<v1::TokenizerService::Stub> tokenizer;
-    std::shared_ptr<v1::ModelService::Stub> model;
+  // Must outlive the relay.
+  struct Pools {
+    StubPool<v1::TokenizerService>& tokenizers;
+    StubPool<v1::ModelService>& models;
   };
 
-  // `caller`: on whose behalf, for the model's fair shares. `notes`: of the client's call.
-  Relay(Stubs stubs, const v1::GenerateRequest& request, std::shared_ptr<const Backends> backends,
-        absl::Time deadline, const std::string& caller, std::shared_ptr<CallNotes> notes);
+  // `place` is the client's stream's. `caller`: on whose behalf, for the model's fair shares.
+  // `notes`: of the client's call.
+  Relay(Pools pools, CallAdmission::Place& place, const v1::GenerateRequest& request,
+        std::shared_ptr<const Backends> backends, absl::Time deadline, const std::string& caller,
+        std::shared_ptr<CallNotes> notes);
 
   // Begins to write to `client`, and finishes it once, whatever happens.
   void Start(std::shared_ptr<Stream> client);
@@ -74,8 +79,10 @@ class Relay final : public std::enable_shared_from_this<Relay> {
     }
   };
 
+  void Encode();
   void OnEncoded(const grpc::Status& status);
-  void StartStreams();
+  void StartModel();
+  void StartDecoder();
   void ReadModel();
   void ResumeIfParked();
   void OnModelRead(bool ok);
@@ -91,10 +98,11 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   void Write(v1::GenerateResponse response);
   void End(const absl::Status& status);
 
-  // Before all others, so that it is destroyed after them: with it ends the call's pass at the gate,
-  // and what the others use may be gone once the gate is empty.
+  // Before all others, so that it is destroyed after them: with it ends the call's pass at the
+  // gate, and what the others use may be gone once the gate is empty.
   std::shared_ptr<Stream> client_;
-  const Stubs stubs_;
+  const Pools pools_;
+  CallAdmission::Place& place_;
   const v1::GenerateRequest request_;
   const std::shared_ptr<const Backends> backends_;
   const absl::Time received_ = absl::Now();
@@ -102,6 +110,9 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   const std::shared_ptr<CallNotes> notes_;
   int64_t sequence_ = 0;
 
+  // From its turn on, so that calls that wait for theirs take no connections.
+  std::shared_ptr<v1::TokenizerService::Stub> tokenizer_stub_;
+  std::shared_ptr<v1::ModelService::Stub> model_stub_;
   grpc::ClientContext encode_context_, model_context_, decode_context_;
   v1::EncodeRequest encode_request_;
   v1::EncodeResponse encoded_;
@@ -111,7 +122,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   v1::DecodeStreamResponse decoded_;
   ModelCall model_;
   DecodeCall decode_;
-  bool streams_started_ = false;
+  bool taken_ = false;  // By the model.
   bool ended_ = false;
 
   StopMatcher matcher_;

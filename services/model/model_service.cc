@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -13,32 +12,11 @@
 #include "common/rpc/unary.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
-#include "services/limits/request_limits.h"
+#include "services/model/event_messages.h"
+#include "services/model/request_messages.h"
 
 namespace llama {
 namespace {
-
-void ToProto(absl::Duration duration, google::protobuf::Duration& out) {
-  absl::Duration rest;
-  out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
-  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
-
-v1::FinishReason ToProto(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kEos:
-      return v1::FINISH_REASON_EOS;
-    case FinishReason::kStopToken:
-      return v1::FINISH_REASON_STOP_TOKEN;
-    case FinishReason::kMaxTokens:
-      return v1::FINISH_REASON_MAX_TOKENS;
-    case FinishReason::kContextLength:
-      return v1::FINISH_REASON_CONTEXT_LENGTH;
-    case FinishReason::kTimeLimit:
-      return v1::FINISH_REASON_TIME_LIMIT;
-  }
-  return v1::FINISH_REASON_UNSPECIFIED;
-}
 
 v1::DataType ToProto(DataType type) {
   switch (type) {
@@ -50,105 +28,6 @@ v1::DataType ToProto(DataType type) {
       return v1::DATA_TYPE_F32;
   }
   return v1::DATA_TYPE_UNSPECIFIED;
-}
-
-void ToProto(const Candidate& candidate, v1::Candidate& out) {
-  out.set_id(candidate.id);
-  out.set_logprob(candidate.logprob);
-}
-
-void ToProto(const std::vector<TokenReport>& tokens,
-             google::protobuf::RepeatedPtrField<v1::Token>& out) {
-  for (const TokenReport& report : tokens) {
-    v1::Token& token = *out.Add();
-    token.set_id(report.id);
-    if (report.logprob.has_value()) token.set_logprob(*report.logprob);
-    if (report.rank.has_value()) token.set_rank(*report.rank);
-    for (const Candidate& candidate : report.candidates)
-      ToProto(candidate, *token.add_candidates());
-  }
-}
-
-void ToProto(const Timings& timings, v1::Timings& out) {
-  ToProto(timings.queue, *out.mutable_queue());
-  ToProto(timings.prefill, *out.mutable_prefill());
-  ToProto(timings.time_to_first_token, *out.mutable_time_to_first_token());
-  ToProto(timings.decode, *out.mutable_decode());
-  ToProto(timings.total, *out.mutable_total());
-  out.set_prefill_tokens_per_second(timings.prefill_tokens_per_second);
-  out.set_decode_tokens_per_second(timings.decode_tokens_per_second);
-}
-
-SamplingOptions FromProto(const v1::SamplingOptions& in) {
-  SamplingOptions out;
-  if (in.has_temperature()) out.temperature = in.temperature();
-  if (in.has_top_k()) out.top_k = in.top_k();
-  if (in.has_top_p()) out.top_p = in.top_p();
-  if (in.has_min_p()) out.min_p = in.min_p();
-  if (in.has_seed()) out.seed = in.seed();
-  if (in.has_repetition_penalty()) out.repetition_penalty = in.repetition_penalty();
-  if (in.has_presence_penalty()) out.presence_penalty = in.presence_penalty();
-  if (in.has_frequency_penalty()) out.frequency_penalty = in.frequency_penalty();
-  if (in.has_penalty_window()) out.penalty_window = in.penalty_window();
-  out.logit_bias.insert(in.logit_bias().begin(), in.logit_bias().end());
-  return out;
-}
-
-absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
-  return absl::FromChrono(context.deadline());
-}
-
-}  // namespace
-
-absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,
-                                          const grpc::CallbackServerContext& context) {
-  if (in.stopping().stop_sequences_size() > 0) {
-    return FieldInvalid("stopping.stop_sequences",
-                        absl::StrCat("expected none, for they are the gateway's; found ",
-                                     in.stopping().stop_sequences_size()));
-  }
-  GenerateRequest out;
-  out.caller = CallerOf(context);
-  out.deadline = DeadlineOf(context);
-  out.prompt.assign(in.prompt_token_ids().begin(), in.prompt_token_ids().end());
-  out.sampling = FromProto(in.sampling());
-  const v1::StoppingOptions& stopping = in.stopping();
-  if (stopping.has_max_tokens()) out.stopping.max_tokens = stopping.max_tokens();
-  if (stopping.has_max_total_tokens()) out.stopping.max_total_tokens = stopping.max_total_tokens();
-  if (stopping.has_min_tokens()) out.stopping.min_tokens = stopping.min_tokens();
-  out.stopping.stop_token_ids.assign(stopping.stop_token_ids().begin(),
-                                     stopping.stop_token_ids().end());
-  out.stopping.eos_token_ids.assign(in.eos_token_ids().begin(), in.eos_token_ids().end());
-  out.stopping.ignore_eos = stopping.ignore_eos();
-  if (stopping.has_time_limit()) {
-    const google::protobuf::Duration& limit = stopping.time_limit();
-    RETURN_IF_ERROR(CheckTimeLimit(limit.seconds(), limit.nanos()));
-    out.stopping.time_limit = absl::Seconds(limit.seconds()) + absl::Nanoseconds(limit.nanos());
-  }
-  if (in.output().has_top_candidates()) out.top_candidates = in.output().top_candidates();
-  out.prompt_tokens = in.output().prompt();
-  out.progress = in.output().progress();
-  out.cache_salt = in.cache_salt();
-  return out;
-}
-
-ScoreRequest FromProto(const v1::ScoreRequest& in, const grpc::CallbackServerContext& context) {
-  return {.tokens = {in.token_ids().begin(), in.token_ids().end()},
-          .from_position = in.from_position(),
-          .top_candidates = in.top_candidates(),
-          .candidates = {in.candidate_token_ids().begin(), in.candidate_token_ids().end()},
-          .caller = CallerOf(context),
-          .deadline = DeadlineOf(context)};
-}
-
-namespace {
-
-v1::ModelIdentity Identity(const ServedModel& model) {
-  v1::ModelIdentity identity;
-  identity.set_name(model.name());
-  identity.set_digest(model.checkpoint().digest());
-  identity.set_tokenizer_digest(model.tokenizer_digest());
-  return identity;
 }
 
 absl::Status CheckIdentity(const v1::ModelIdentity& wanted, const ServedModel& model) {
@@ -163,60 +42,6 @@ absl::Status CheckIdentity(const v1::ModelIdentity& wanted, const ServedModel& m
   return MakeStatus(absl::StatusCode::kFailedPrecondition, "MODEL_IDENTITY_MISMATCH",
                     absl::StrCat("this server's model is ", served.name(), ", digest ",
                                  served.digest(), ": another one than was asked for"));
-}
-
-// Writes an event to the response; `model` is for Accepted.
-struct EventWriter {
-  const ServedModel& model;
-  v1::ModelServiceGenerateResponse& out;
-
-  void operator()(const AcceptedEvent& event) const {
-    v1::Accepted& accepted = *out.mutable_accepted();
-    *accepted.mutable_model() = Identity(model);
-    if (event.seed.has_value()) accepted.set_seed(*event.seed);
-    accepted.set_prompt_tokens(event.prompt_tokens);
-    accepted.set_max_tokens(event.max_tokens);
-  }
-  void operator()(const QueuedEvent& event) const {
-    out.mutable_progress()->set_queue_position(event.queue_position);
-  }
-  void operator()(const PrefillEvent& event) const {
-    v1::PrefillProgress& prefill = *out.mutable_progress()->mutable_prefill();
-    prefill.set_tokens_done(event.tokens_done);
-    prefill.set_tokens_total(event.tokens_total);
-  }
-  void operator()(const PromptEvent& event) const {
-    ToProto(event.tokens, *out.mutable_prompt()->mutable_tokens());
-  }
-  void operator()(const TokensEvent& event) const {
-    ToProto(event.tokens, *out.mutable_tokens()->mutable_tokens());
-  }
-  void operator()(const FinishedEvent& event) const {
-    v1::ModelFinished& finished = *out.mutable_finished();
-    finished.set_reason(ToProto(event.reason));
-    if (event.stop_token.has_value()) finished.set_stop_token_id(*event.stop_token);
-    finished.mutable_usage()->set_prompt_tokens(event.prompt_tokens);
-    finished.mutable_usage()->set_cached_prompt_tokens(event.cached_prompt_tokens);
-    finished.mutable_usage()->set_completion_tokens(event.completion_tokens);
-    ToProto(event.timings, *finished.mutable_timings());
-  }
-  void operator()(const PositionScore&) const {}  // Score's only.
-};
-
-void WriteEvent(const ServedModel& model, const Event& event,
-                v1::ModelServiceGenerateResponse& out) {
-  std::visit(EventWriter{model, out}, event);
-}
-
-void WriteEvent(const ServedModel&, const Event& event, v1::ScoreResponse& out) {
-  const auto* const score = std::get_if<PositionScore>(&event);
-  if (score == nullptr) return;
-  v1::PositionScore& position = *out.add_positions();
-  position.set_position(score->position);
-  if (score->next_logprob.has_value()) position.set_next_logprob(*score->next_logprob);
-  position.set_log_sum_exp(score->log_sum_exp);
-  for (const Candidate& candidate : score->top) ToProto(candidate, *position.add_top());
-  for (const Candidate& candidate : score->requested) ToProto(candidate, *position.add_requested());
 }
 
 // What an event says for the call's record.
@@ -394,7 +219,7 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetLoad(grpc::CallbackServerContext*
     response->set_prefill_tokens_per_second(load.prefill_tokens_per_second);
     response->set_decode_tokens_per_second(load.decode_tokens_per_second);
     response->set_prefix_cache_hit_rate(load.prefix_cache_hit_rate);
-    ToProto(load.max_decode_gap, *response->mutable_max_decode_gap());
+    SetDuration(load.max_decode_gap, *response->mutable_max_decode_gap());
   });
 }
 

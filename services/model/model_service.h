@@ -3,19 +3,11 @@
 
 #include <atomic>
 
-#include "absl/status/statusor.h"
 #include "common/rpc/serving_gate.h"
 #include "llama/v1/model_service.grpc.pb.h"
-#include "services/model/engine/request.h"
 #include "services/model/served_model.h"
 
 namespace llama {
-
-// What the engine gets of a request. Errors: INVALID_ARGUMENT
-// (FIELD_INVALID) for what the engine's form cannot express; CheckRequest() has the rest.
-absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest& in,
-                                          const grpc::CallbackServerContext& context);
-ScoreRequest FromProto(const v1::ScoreRequest& in, const grpc::CallbackServerContext& context);
 
 // llama.v1.ModelService over a ServedModel: translates, decides nothing. Thread-safe.
 class ModelServiceImpl final : public v1::ModelService::CallbackService {

@@ -79,7 +79,8 @@ absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
   ASSIGN_OR_RETURN(plan.kernels, ChooseKernels(options.instruction_set));
   plan.cpus = MeasureCpuBudget();
   plan.threads = options.threads == 0 ? plan.cpus.threads : options.threads;
-  plan.memory_limit_bytes = MeasureMemoryLimit();
+  plan.memory_limit_bytes =
+      options.memory_limit_bytes > 0 ? options.memory_limit_bytes : MeasureMemoryLimit();
   ASSIGN_OR_RETURN(const CheckpointSize size,
                    MeasureCheckpoint(options.folder, LoadOptions(options, 1)));
   plan.weight_bytes = size.weight_bytes;

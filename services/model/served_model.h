@@ -25,6 +25,7 @@ struct ServedModelOptions {
   DataType activations = DataType::kBf16;
   int64_t context_length = 0;  // 0: 4096, Llama 2's.
   int64_t kv_cache_bytes = 0;  // 0: what the running sequences can use, as far as memory allows.
+  int64_t memory_limit_bytes = 0;  // 0: the machine's or the cgroup's.
   int64_t max_batch_tokens = 512;
   bool verify = true;
   bool resident_weights = false;  // As CheckpointOptions::resident.

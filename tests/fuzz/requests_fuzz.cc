@@ -4,7 +4,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "services/gateway/request_checks.h"
 #include "services/model/engine/request_validation.h"
-#include "services/model/model_service.h"
+#include "services/model/request_messages.h"
 #include "services/tokenizer/tokenizer_messages.h"
 #include "tests/fuzz/fuzzing.h"
 

@@ -300,21 +300,36 @@ class FloodTest(unittest.TestCase):
         except OSError:
             pass
 
-    def test_50_readers_that_never_read_are_cut_off_and_others_served(self):
-        request = {"prompt": {"text": "Once"}, "stopping": {"max_tokens": 2000, "ignore_eos": True},
+    def test_50_readers_that_never_read_keep_nobody_out(self):
+        request = {"prompt": {"text": "Once"}, "stopping": {"max_tokens": 4000, "ignore_eos": True},
                    "output": {"top_candidates": 20}}
-        calls = [self.services.client().call(GENERATE, request) for _ in range(50)]
+        body = self.services.client().encode(GENERATE, request)
+        connections = [http2.connect(self.services.gateway.address) for _ in range(50)]
         try:
-            for call in calls:
-                next(call)  # And no more.
-            # More of them than run at the same time: others wait until the first are cut off, which
-            # takes at most twice the stall limit of 30 s.
-            self.assert_serves(seconds=75)
+            for connection in connections:
+                # Whose windows stay at the 64 KiB that every connection has at first.
+                connection.sendall(http2.call_headers(GENERATE, 1) + http2.message(1, body))
+            # More of them than run at the same time: all have their turn, as far as their buffers
+            # reach, and then give their places up.
+            wait_until(lambda: int(self.services.load().get("waiting", 0)) == 18 and self.stands_still(), 60)
+            for _ in range(3):
+                self.assert_serves(seconds=5)
+            self.assertEqual(int(self.services.load().get("running", 0)) +
+                             int(self.services.load().get("waiting", 0)), 50)
+            # At most twice the stall limit of 30 s later they are cut off.
+            self.services.wait_until_idle(75)
+            self.assertEqual(int(self.services.load().get("kv_cache_bytes_used", 0)), 0)
         finally:
-            for call in calls:
-                call.cancel()
-        self.services.wait_until_idle()
-        self.assertEqual(int(self.services.load().get("kv_cache_bytes_used", 0)), 0)
+            for connection in connections:
+                connection.close()
+
+    def stands_still(self):
+        def used():
+            return int(self.services.load().get("kv_cache_bytes_used", 0))
+
+        before = used()
+        time.sleep(1)
+        return used() == before
 
     def test_clients_that_vanish_free_the_model(self):
         body = bytes([0x0A, 0x06, 0x0A, 0x04]) + b"Once"

@@ -3,6 +3,7 @@ import json
 import pathlib
 import unittest
 
+from burst import burst, percentiles
 from services import Services, run
 
 
@@ -45,6 +46,20 @@ class OverloadTest(unittest.TestCase):
         self.assertGreaterEqual(report["replies"], 64)
         self.assert_idle()
         self.assertLess(resident_bytes(self.services.model.process) - before, 100e6)
+
+    def test_a_thousand_calls_in_the_same_instant_are_refused_at_once(self):
+        load(self.services, "--clients=64", "--requests=100")  # As a server that has been in use.
+        worst = []
+        for _ in range(3):
+            refused, answered = burst(self.services.gateway.address, 1000)
+            self.assertEqual(len(refused) + len(answered), 1000)
+            self.assertGreater(len(refused), 500)
+            self.assertGreaterEqual(len(answered), 8)
+            worst.append(refused[-1])
+            print("refused:", percentiles(refused))
+            self.assert_idle()
+        # 50 ms on two cores that do nothing else (tests/system/burst.py); a second where they are busy.
+        self.assertLess(min(worst), 1)
 
     def test_cancelled_calls_leave_nothing_behind(self):
         status, report = load(self.services, "--clients=32", "--requests=500", "--cancel_percent=100",

@@ -117,6 +117,11 @@ class Client:
                                           response_deserializer=self._prototype(method.output_type).FromString)
         return call(iter(messages), timeout=timeout or self.timeout, metadata=metadata or self.metadata)
 
+    def encode(self, path, request):
+        """The bytes of a request."""
+        request_type = self._prototype(self.method(*path.split("/")).input_type)
+        return json_format.ParseDict(request, request_type(), descriptor_pool=self.pool).SerializeToString()
+
     def dicts(self, path, requests, **options):
         """The responses of a call as dicts, one after the other."""
         for response in self.call(path, requests, **options):

@@ -101,6 +101,8 @@ class SecurityTest(unittest.TestCase):
         done = run("lnb-console", f"--gateway={gateway.address}", "--completion=Once upon a time", "--max_tokens=5",
                    *self.calling)
         self.assertEqual(done.returncode, 0, done.stderr)
+        done = run("lnb-load", f"--gateway={gateway.address}", "--requests=5", "--reply_tokens=4", *self.calling)
+        self.assertIn("5 replies", done.stdout, done.stderr)
         # Without the certificate, with a stranger's, and in plain text there is no connection.
         self.assertNotEqual(self.probe(gateway, self.calling[0]).returncode, 0)
         self.assertNotEqual(self.probe(gateway).returncode, 0)

@@ -91,8 +91,8 @@ class Services:
     def load(self):
         return Client(self.model.address).unary("llama.v1.ModelService/GetLoad")
 
-    def wait_until_idle(self):
-        wait_until(lambda: int(self.load().get("running", 0)) + int(self.load().get("waiting", 0)) == 0)
+    def wait_until_idle(self, seconds=30):
+        wait_until(lambda: int(self.load().get("running", 0)) + int(self.load().get("waiting", 0)) == 0, seconds)
 
 
 def wait_until(condition, seconds=30):

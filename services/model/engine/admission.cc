@@ -71,13 +71,15 @@ absl::Status CheckPossible(const AdmissionRequest& request, const Backlog& backl
   return CheckDeadline(request, backlog);
 }
 
-absl::Status QueueFull(const Backlog& backlog, const AdmissionLimits& limits, absl::Duration wait) {
+absl::Status QueueFull(const Backlog& backlog, const AdmissionLimits& limits,
+                       const Missing& missing, absl::Duration wait) {
   absl::Status status = MakeStatus(
       absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
       absl::StrCat(backlog.all.requests, " requests wait, of ", limits.max_waiting,
                    " at most, and ", backlog.callers.requests, " of them are this caller's; ",
                    backlog.all.prefill_tokens, " tokens of prompt are not yet computed, of ",
-                   limits.max_waiting_prefill_tokens, " at most"));
+                   limits.max_waiting_prefill_tokens, " at most"),
+      {{"limit", missing.requests > 0 ? "max_waiting" : "max_waiting_prefill_tokens"}});
   SetRetryDelay(std::clamp(wait, kLeastRetryDelay, kMostRetryDelay), status);
   return status;
 }

@@ -55,8 +55,9 @@ Missing FindMissing(const AdmissionRequest& request, const Backlog& backlog,
 absl::Status CheckPossible(const AdmissionRequest& request, const Backlog& backlog,
                            const AdmissionLimits& limits);
 
-// RESOURCE_EXHAUSTED: QUEUE_FULL, with `wait` as RetryInfo.
-absl::Status QueueFull(const Backlog& backlog, const AdmissionLimits& limits, absl::Duration wait);
+// RESOURCE_EXHAUSTED: QUEUE_FULL, with `wait` as RetryInfo and the limit in whose way `missing` is.
+absl::Status QueueFull(const Backlog& backlog, const AdmissionLimits& limits,
+                       const Missing& missing, absl::Duration wait);
 
 }  // namespace llama
 

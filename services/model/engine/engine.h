@@ -31,7 +31,8 @@ class Engine {
   absl::Status Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) {
     return core_.Submit(std::move(request), std::move(sink));
   }
-  // Teacher forcing: writes one PositionScore per position from from_position on. Errors likewise.
+  // Teacher forcing: writes a PositionScore for each position from from_position on. Errors
+  // likewise.
   absl::Status Submit(ScoreRequest request, std::shared_ptr<EventSink> sink) {
     return core_.Submit(std::move(request), std::move(sink));
   }

@@ -1,18 +1,13 @@
 #include "services/model/engine/engine_core.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
+#include "common/random_bits.h"
 #include "common/status_macros.h"
 
 namespace llama {
 namespace {
-
-uint64_t PickSeed() {
-  std::random_device device;
-  return uint64_t{device()} << 32 | device();
-}
 
 ModelLimits Limits(const EngineCoreOptions& options) {
   ModelLimits limits = options.model;
@@ -56,7 +51,7 @@ EngineCore::~EngineCore() {
 absl::Status EngineCore::Submit(GenerateRequest request, std::shared_ptr<EventSink> sink) {
   ASSIGN_OR_RETURN(const ReplyLimit limit, CheckRequest(request, limits_));
   const auto prompt = static_cast<int64_t>(request.prompt.size());
-  const uint64_t seed = request.sampling.seed.has_value() ? *request.sampling.seed : PickSeed();
+  const uint64_t seed = request.sampling.seed.has_value() ? *request.sampling.seed : RandomBits();
   AcceptedEvent accepted = {.seed = {}, .prompt_tokens = prompt, .max_tokens = limit.max_tokens};
   if (request.sampling.temperature > 0) accepted.seed = seed;
   const absl::Time deadline = request.deadline;
@@ -117,7 +112,7 @@ absl::StatusOr<EngineCore::Arrival> EngineCore::Reserve(std::unique_ptr<Sequence
   const absl::Time seen = ahead.seen;
   const absl::Duration wait =
       ForecastWait(std::move(ahead), missing.requests, missing.prefill_tokens);
-  return QueueFull(backlog, limits, seen + wait - now);
+  return QueueFull(backlog, limits, missing, seen + wait - now);
 }
 
 Backlog EngineCore::BacklogOf(const std::string& caller) const {
@@ -302,16 +297,30 @@ bool EngineCore::Deliver(const Slice& slice, Sequence& sequence, size_t& row, ab
 void EngineCore::UpdateQueueFigures() {
   load_.running = scheduler_.running();
   load_.waiting = scheduler_.waiting();
-  waiting_ = {.requests = load_.waiting, .prefill_tokens = 0};
+  load_.waiting_prefill_tokens = 0;
+  waiting_ = {};
   waiting_of_.clear();
+  int64_t active = 0;
+  int64_t stalled = 0;
   for (const auto& sequence : sequences_) {
-    Waiting& of_caller = waiting_of_[sequence->schedule.caller];
-    if (!sequence->schedule.running) ++of_caller.requests;
-    of_caller.prefill_tokens += sequence->prefill_tokens();
-    waiting_.prefill_tokens += sequence->prefill_tokens();
+    const Schedulable& schedule = sequence->schedule;
+    const int64_t prefill_tokens = sequence->prefill_tokens();
+    load_.waiting_prefill_tokens += prefill_tokens;
+    if (schedule.paused) {
+      if (!schedule.running) ++stalled;
+      continue;
+    }
+    Waiting& of_caller = waiting_of_[schedule.caller];
+    for (Waiting* const waiting : {&waiting_, &of_caller}) {
+      if (!schedule.running) ++waiting->requests;
+      waiting->prefill_tokens += prefill_tokens;
+    }
+    if (schedule.running) ++active;
   }
-  load_.waiting_prefill_tokens = waiting_.prefill_tokens;
-  free_places_ = load_.waiting > 0 ? 0 : options_.engine.max_running - load_.running;
+  // Who waits for a reader waits for no place, and who runs gives its own to the next, so that
+  // readers that stand still keep nobody out: up to a number, for each of them has a buffer.
+  waiting_.requests += std::max<int64_t>(0, stalled - options_.engine.max_waiting);
+  free_places_ = waiting_.requests > 0 ? 0 : options_.engine.max_running - active;
   const BlockPool& pool = scheduler_.pool();
   load_.kv_cache_bytes_used = (options_.kv_blocks - pool.available()) * options_.kv_block_bytes;
   load_.kv_cache_bytes_cached = pool.cached() * options_.kv_block_bytes;

@@ -114,7 +114,6 @@ struct FinishedEvent {
   int64_t completion_tokens = 0;
   Timings timings;
 };
-// The event of a score.
 struct PositionScore {
   int64_t position = 0;
   std::optional<float> next_logprob = {};
@@ -122,8 +121,12 @@ struct PositionScore {
   std::vector<Candidate> top = {};
   std::vector<Candidate> requested = {};
 };
+// Of a score: one or more positions. They follow each other.
+struct ScoreEvent {
+  std::vector<PositionScore> positions = {};
+};
 using Event = std::variant<AcceptedEvent, QueuedEvent, PrefillEvent, PromptEvent, TokensEvent,
-                           FinishedEvent, PositionScore>;
+                           FinishedEvent, ScoreEvent>;
 
 // Where a request's events go. The engine calls it on its own thread (Accepted: on the thread that
 // submits) and never waits for it; it must not call the engine back, save Wake().

@@ -166,7 +166,7 @@ int64_t Scheduler::decodes() const {
 
 int64_t Scheduler::PositionOf(const Schedulable* sequence) const {
   const auto found = std::find(waiting_.begin(), waiting_.end(), sequence);
-  return found == waiting_.end() ? 0 : found - waiting_.begin();
+  return found == waiting_.end() ? 0 : std::count_if(waiting_.begin(), found, NotPaused);
 }
 
 int64_t Scheduler::BlocksFor(int64_t tokens) {

@@ -100,7 +100,7 @@ class Scheduler {
   int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
   // How often a sequence gave its blocks up.
   int64_t preemptions() const { return preemptions_; }
-  // How many sequences have their turn before this one; 0 if it runs.
+  // How many sequences have their turn before this one; 0 if it runs. Paused ones have none.
   int64_t PositionOf(const Schedulable* sequence) const;
 
   // The blocks that `tokens` tokens need.

@@ -17,6 +17,8 @@ constexpr absl::Duration kFlushInterval = absl::Milliseconds(20);
 // Positions of a prompt in one message: with 20 candidates each, and the texts that the gateway
 // adds, far below the 4 MiB that a message may have.
 constexpr size_t kMaxPromptEvent = 512;
+// The same of a score, each with up to 84 candidates.
+constexpr size_t kMaxScoreEvent = 256;
 
 bool Contains(const std::vector<TokenId>& ids, TokenId id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
@@ -149,6 +151,7 @@ bool Sequence::TakeLogits(int64_t position, std::span<const float> logits, Sampl
   if (is_score()) {
     Score(position, logits);
     if (schedule.next_logits < schedule.length) return false;
+    WriteScores();
     sink_->Finish(absl::OkStatus());
     return true;
   }
@@ -171,7 +174,8 @@ void Sequence::Score(int64_t position, std::span<const float> logits) {
   for (const TokenId id : request.candidates) {
     score.requested.push_back({id, logits[id] - score.log_sum_exp});
   }
-  sink_->Write(std::move(score));
+  scores_.push_back(std::move(score));
+  if (scores_.size() == kMaxScoreEvent) WriteScores();
 }
 
 bool Sequence::Draw(std::span<const float> logits, Sampler& sampler, absl::Time now) {
@@ -225,9 +229,14 @@ void Sequence::WritePrompt() {
 }
 
 void Sequence::Flush(absl::Time now) {
+  WriteScores();
   if (now < next_flush()) return;
   last_flush_ = now;
   WritePending();
+}
+
+void Sequence::WriteScores() {
+  if (!scores_.empty()) sink_->Write(ScoreEvent{std::exchange(scores_, {})});
 }
 
 void Sequence::WritePending() {

@@ -53,8 +53,8 @@ class Sequence {
   // or draws. True if the sequence is over.
   bool TakeLogits(int64_t position, std::span<const float> logits, Sampler& sampler,
                   absl::Time now);
-  // Writes what was drawn, unless it did so a moment ago: then what it holds back goes with the
-  // next. After each batch; not needed for a sequence that is over.
+  // Writes what was scored, and what was drawn, unless it did so a moment ago: then what it holds
+  // back goes with the next. After each batch; not needed for a sequence that is over.
   void Flush(absl::Time now);
   // Ends it from outside.
   void Abort(const absl::Status& status);
@@ -75,6 +75,7 @@ class Sequence {
   absl::Time next_flush() const;
   void WritePrompt();
   void WritePending();
+  void WriteScores();
   void Finish(FinishReason reason, std::optional<TokenId> stop_token, absl::Time now);
   Timings MeasureTimings(absl::Time now) const;
 
@@ -87,7 +88,8 @@ class Sequence {
   const int64_t prompt_tokens_;
 
   std::vector<TokenReport> prompt_reports_;
-  std::vector<TokenReport> pending_;  // Drawn, not yet written.
+  std::vector<TokenReport> pending_;   // Drawn, not yet written.
+  std::vector<PositionScore> scores_;  // Likewise.
   absl::Time started_ = absl::InfiniteFuture();
   absl::Time first_token_ = absl::InfiniteFuture();
   absl::Time last_token_ = absl::InfiniteFuture();

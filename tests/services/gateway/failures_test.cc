@@ -261,6 +261,44 @@ TEST_F(FailuresTest, AClientThatDoesNotReadPausesTheReplyAndThenGetsAllOfIt) {
   EXPECT_EQ(bytes, size_t{kTokens} * 4096);
 }
 
+TEST_F(FailuresTest, CallsThatWaitForTheirTurnHearOfTheModelsRefusalsOfOthers) {
+  GatewayUnderTest small(tokenizer_server_.address(), model_server_.address(), {},
+                         {.max_entering = 1});
+  ASSERT_TRUE(small.Await(true));
+  std::atomic<bool> go_on = false;
+  std::atomic<int> asked = 0;
+  model_.SetScript([&](grpc::ServerContext& context, FakeModel::Writer&) {
+    ++asked;
+    while (!go_on && !context.IsCancelled()) std::this_thread::yield();
+    absl::Status full = MakeStatus(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", "full",
+                                   {{"limit", "max_waiting"}});
+    SetRetryDelay(absl::Seconds(10), full);
+    return ToGrpcStatus(full);
+  });
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 12; ++i) {
+    clients.emplace_back([&] {
+      const absl::Status status = Generate(small.stub(), TextRequest()).status;
+      EXPECT_EQ(GetReason(status), "QUEUE_FULL") << status;
+      EXPECT_TRUE(GetDetail<google::rpc::RetryInfo>(status).has_value());
+    });
+  }
+  while (small.admission().calls() < 12) std::this_thread::yield();
+  // One that leaves while it waits is gone at once.
+  grpc::ClientContext context;
+  const auto reader = small.stub().Generate(&context, TextRequest());
+  while (small.admission().calls() < 13) std::this_thread::yield();
+  context.TryCancel();
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  while (small.admission().calls() > 12) std::this_thread::yield();
+  EXPECT_EQ(asked, 1);
+  go_on = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(asked, 4) << "the others were told what these were";
+  EXPECT_TRUE(small.AwaitEmpty());
+  EXPECT_EQ(small.admission().calls(), 0);
+}
+
 TEST_F(FailuresTest, ADrainLetsAReplyEnd) {
   std::atomic<bool> go_on = false;
   model_.SetScript([&go_on](grpc::ServerContext& context, FakeModel::Writer& writer) {

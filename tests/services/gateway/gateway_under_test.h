@@ -15,6 +15,7 @@
 #include "common/rpc/server.h"
 #include "llama/v1/gateway_service.grpc.pb.h"
 #include "services/gateway/backend_monitor.h"
+#include "services/gateway/call_admission.h"
 #include "services/gateway/gateway_service.h"
 #include "services/gateway/stub_pool.h"
 
@@ -24,8 +25,9 @@ namespace llama {
 class GatewayUnderTest {
  public:
   GatewayUnderTest(const std::string& tokenizer, const std::string& model,
-                   const ServerOptions& options = {})
-      : tokenizers_(tokenizer),
+                   const ServerOptions& options = {}, const CallAdmissionOptions& admission = {})
+      : admission_(admission),
+        tokenizers_(tokenizer),
         models_(model),
         monitor_(tokenizers_.first(), models_.first(), gate_,
                  [this](bool ready) {
@@ -34,7 +36,7 @@ class GatewayUnderTest {
                    ready_ = ready;
                    if (server_ != nullptr) server_->SetReady(ready);
                  }),
-        service_(tokenizers_, models_, monitor_, gate_) {
+        service_(tokenizers_, models_, monitor_, gate_, admission_) {
     auto server = Server::Start(options, {{"llama.v1.GatewayService", &service_}}, gate_).value();
     stub_ = v1::GatewayService::NewStub(CreateChannel(server->address()));
     MutexLock lock(&mutex_);
@@ -58,9 +60,11 @@ class GatewayUnderTest {
   int64_t model_connections() const { return models_.connections(); }
   Server& server() { return *server_; }
   ServingGate& gate() { return gate_; }
+  CallAdmission& admission() { return admission_; }
 
  private:
   ServingGate gate_;
+  CallAdmission admission_;
   Mutex mutex_;
   int64_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;

@@ -289,8 +289,8 @@ TEST_F(GenerateTest, MoreCallsThanAConnectionCarriesGetAnother) {
   Mutex mutex;
   bool go_on = false;
   model_.SetScript([&](grpc::ServerContext&, FakeModel::Writer& writer) {
-    MutexLock lock(&mutex, [&] { return go_on; });
     WriteAccepted(writer);
+    MutexLock lock(&mutex, [&] { return go_on; });
     WriteFinished(writer, v1::FINISH_REASON_EOS);
     return grpc::Status::OK;
   });

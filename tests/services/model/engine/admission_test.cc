@@ -30,7 +30,7 @@ absl::Status Check(const AdmissionRequest& request, const Backlog& backlog,
   const Missing missing = FindMissing(request, backlog, limits);
   return missing.requests == 0 && missing.prefill_tokens == 0
              ? absl::OkStatus()
-             : QueueFull(backlog, limits, absl::Seconds(1));
+             : QueueFull(backlog, limits, missing, absl::Seconds(1));
 }
 
 TEST(AdmissionTest, ARequestFitsIfTheCacheHoldsItExactly) {
@@ -111,9 +111,19 @@ TEST(AdmissionTest, WhatIsMissingIsWhatMustBeginOrBeComputedFirst) {
   EXPECT_EQ(FindMissing(Request(300), Others(1, 900), kLimits).prefill_tokens, 200);
 }
 
+TEST(AdmissionTest, ARefusalNamesTheLimitInItsWay) {
+  const auto limit = [](const Missing& missing) {
+    const absl::Status status = QueueFull({}, kLimits, missing, absl::Seconds(1));
+    return GetDetail<google::rpc::ErrorInfo>(status)->metadata().at("limit");
+  };
+  EXPECT_EQ(limit({.requests = 1}), "max_waiting");
+  EXPECT_EQ(limit({.requests = 1, .prefill_tokens = 5}), "max_waiting");
+  EXPECT_EQ(limit({.prefill_tokens = 5}), "max_waiting_prefill_tokens");
+}
+
 TEST(AdmissionTest, TheRetryDelayIsTheWaitWithinReason) {
   const auto delay = [](absl::Duration wait) {
-    const auto info = GetDetail<google::rpc::RetryInfo>(QueueFull({}, kLimits, wait));
+    const auto info = GetDetail<google::rpc::RetryInfo>(QueueFull({}, kLimits, {}, wait));
     return absl::Seconds(info->retry_delay().seconds()) +
            absl::Nanoseconds(info->retry_delay().nanos());
   };

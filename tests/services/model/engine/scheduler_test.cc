@@ -72,6 +72,15 @@ TEST(SchedulerTest, KeepsItsPromisesUnderRandomLoad) {
         }
       }
 
+      // A paused one keeps nobody from its place: those that were preempted by this plan itself
+      // have their turn with the next.
+      const bool paused_runs = std::ranges::any_of(
+          alive, [](const auto& sequence) { return sequence->running && sequence->paused; });
+      for (const auto& sequence : alive) {
+        ASSERT_FALSE(paused_runs && !sequence->running && !sequence->paused &&
+                     !sequence->preempted);
+      }
+
       int64_t tokens = 0;
       int64_t logits = 0;
       std::set<const Schedulable*> in_batch;
