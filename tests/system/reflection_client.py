@@ -119,7 +119,8 @@ class Client:
 
     def encode(self, path, request):
         """The bytes of a request."""
-        request_type = self._prototype(self.method(*path.split("/")).input_type)
+        service, name = path.split("/")
+        request_type = self._prototype(self.methods(service)[name].input_type)
         return json_format.ParseDict(request, request_type(), descriptor_pool=self.pool).SerializeToString()
 
     def dicts(self, path, requests, **options):

@@ -20,7 +20,7 @@ class Model:
         self.service = Service("lnb-model", "llama.v1.ModelService", f"--model_dir={STORIES}", *flags)
         self.service.wait_until_ready()
         self.client = Client(self.service.address)
-        self.client.method(*MODEL.split("/"))  # Now, for threads will share it.
+        self.client.methods(MODEL.split("/")[0])  # Now, for threads will share it.
 
     def __enter__(self):
         return self
