@@ -86,6 +86,7 @@ class NumbersTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.services = Services(metrics=True, model_flags=("--threads=1",))
+        cls.addClassCleanup(cls.services.__exit__)
         cls.services.gateway.wait_until_ready()
         cls.prompt_tokens = known_traffic(cls.services)
         # A call's record is made a moment after its client has the status.
@@ -94,10 +95,6 @@ class NumbersTest(unittest.TestCase):
         wait_until(lambda: Scrape(cls.services.tokenizer)("lnb_rpc_calls") == 0)
         cls.gateway, cls.tokenizer, cls.model = (
             Scrape(service) for service in (cls.services.gateway, cls.services.tokenizer, cls.services.model))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.services.__exit__()
 
     def test_calls_are_counted_by_method_and_code(self):
         # The gateway must not cancel what has ended well, either.
