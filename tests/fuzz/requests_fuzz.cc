@@ -11,6 +11,7 @@
 namespace llama {
 namespace {
 
+constexpr int64_t kMaxPromptBytes = 200;  // Within an input's reach.
 constexpr ModelLimits kLimits = {.vocab_size = 512, .context_length = 256};
 
 template <typename Message>
@@ -43,7 +44,7 @@ void CheckAnswer(const absl::Status& status, const Response& response) {
 
 void Gateway(absl::string_view bytes) {
   if (const auto request = Parse<v1::GenerateRequest>(bytes)) {
-    CheckRefusal(CheckGenerateRequest(*request));
+    CheckRefusal(CheckGenerateRequest(*request, kMaxPromptBytes));
   }
 }
 
