@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/status_details.h"
 
 namespace llama {
@@ -22,9 +23,11 @@ constexpr absl::Duration kRetryDelayOfCalls = absl::Seconds(1);
 // Beyond so many callers, those without calls are forgotten.
 constexpr size_t kMaxCallers = 1024;
 
-absl::Status QueueFull(absl::string_view limit, absl::string_view what, absl::Duration delay) {
-  absl::Status status = MakeStatus(absl::StatusCode::kResourceExhausted, "QUEUE_FULL",
-                                   absl::StrCat("too many calls to the gateway: ", what),
+// Of the model's limits, the one that counts requests of any size.
+constexpr absl::string_view kModelsLimit = "max_waiting";
+
+absl::Status QueueFull(absl::string_view limit, absl::string_view message, absl::Duration delay) {
+  absl::Status status = MakeStatus(absl::StatusCode::kResourceExhausted, "QUEUE_FULL", message,
                                    {{"limit", std::string(limit)}});
   SetRetryDelay(delay, status);
   return status;
@@ -36,7 +39,7 @@ std::optional<absl::Duration> RetryDelayOf(const absl::Status& status) {
   const auto info = GetDetail<google::rpc::ErrorInfo>(status);
   const auto limit = info->metadata().find("limit");
   // A shorter prompt might find room where one of another length did not.
-  if (limit == info->metadata().end() || limit->second != "max_waiting") return std::nullopt;
+  if (limit == info->metadata().end() || limit->second != kModelsLimit) return std::nullopt;
   const auto retry = GetDetail<google::rpc::RetryInfo>(status);
   if (!retry.has_value()) return std::nullopt;
   return absl::Seconds(retry->retry_delay().seconds()) +
@@ -53,12 +56,16 @@ absl::StatusOr<std::unique_ptr<CallAdmission::Place>> CallAdmission::Enter(
   Caller& own = callers_[caller];
   if (const auto refusal = Foresee(own, now); refusal.has_value()) return *refusal;
   if (own.calls >= kShare * (options_.max_calls - calls_)) {
-    return QueueFull("max_calls", absl::StrCat(calls_, " are under way"), kRetryDelayOfCalls);
+    return QueueFull("max_calls",
+                     absl::StrCat("too many calls to the gateway: ", calls_, " are under way"),
+                     kRetryDelayOfCalls);
   }
   if (entering_ >= options_.max_entering &&
       static_cast<int64_t>(own.waiting.size()) >= kShare * (options_.max_waiting - waiting_)) {
-    return QueueFull("max_waiting_calls", absl::StrCat(waiting_, " wait for their turn"),
-                     kRetryDelayOfWaiting);
+    return QueueFull(
+        "max_waiting_calls",
+        absl::StrCat("too many calls to the gateway: ", waiting_, " wait for their turn"),
+        kRetryDelayOfWaiting);
   }
   ++calls_;
   ++own.calls;
@@ -131,9 +138,8 @@ void CallAdmission::Leave(Place& place) {
 
 std::optional<absl::Status> CallAdmission::Foresee(const Caller& caller, absl::Time now) {
   if (caller.refusals < kInARow || now >= caller.until) return std::nullopt;
-  absl::Status status = caller.refusal;
-  SetRetryDelay(std::max(caller.again - now, kLeastRetryDelay), status);
-  return status;
+  // Made anew: copies of a status share its details, by counts that ThreadSanitizer cannot see.
+  return QueueFull(kModelsLimit, caller.said, std::max(caller.again - now, kLeastRetryDelay));
 }
 
 void CallAdmission::Remember(const absl::Status& status, absl::Time now, Caller& caller) {
@@ -141,7 +147,7 @@ void CallAdmission::Remember(const absl::Status& status, absl::Time now, Caller&
   const auto delay = RetryDelayOf(status);
   if (!delay.has_value()) return;
   ++caller.refusals;
-  caller.refusal = status;
+  caller.said = std::string(status.message());
   caller.again = now + *delay;
   // The delay comes true within a factor of two: in its first half nothing changes by itself.
   caller.until = now + std::min(*delay / 2, kMostMemory);

@@ -63,7 +63,7 @@ class CallAdmission {
     std::deque<Place*> waiting = {};
     // The model's last answers, if they were refusals:
     int64_t refusals = 0;
-    absl::Status refusal = {};
+    std::string said = {};
     absl::Time again = {};  // When there would be room.
     absl::Time until = {};  // Before this it would say the same.
   };

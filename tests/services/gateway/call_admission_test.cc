@@ -107,6 +107,8 @@ TEST_F(CallAdmissionTest, RefusalsInARowAreTheAnswerToAllThatWait) {
   now_ += absl::Milliseconds(150);
   const absl::Status again = admission_.Enter("flood").status();
   EXPECT_EQ(GetReason(again), "QUEUE_FULL");
+  EXPECT_EQ(LimitOf(again), "max_waiting");
+  EXPECT_EQ(again.message(), "full");
   EXPECT_EQ(RetryDelay(again), absl::Milliseconds(250));
   EXPECT_TRUE(admission_.Enter("other").ok());
   now_ += absl::Milliseconds(50);
