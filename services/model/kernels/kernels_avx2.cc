@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "services/model/kernels/kernels_isa.h"
 
@@ -76,8 +78,9 @@ LLAMA_TARGET inline void StoreFirst(T* p, size_t n, Vector v) {
 }
 
 // Neighbours are added to one another, then pairs, then the halves of each vector.
+// Inlined always: a call would first write all the sums of a tile to memory.
 template <size_t R>
-LLAMA_TARGET inline void StoreSums(const Vector* sums, float* y, bool add) {
+[[gnu::always_inline]] LLAMA_TARGET inline void StoreSums(const Vector* sums, float* y, bool add) {
   static_assert(R <= 4);
   const Vector a = _mm256_hadd_ps(sums[0], sums[R > 1 ? 1 : 0]);
   const Vector b = R > 2 ? _mm256_hadd_ps(sums[R > 2 ? 2 : 0], sums[R > 3 ? 3 : 0]) : a;
@@ -109,7 +112,6 @@ struct Dot {
   LLAMA_TARGET static Vector LoadW(const W* p) { return Load(p); }
   LLAMA_TARGET static Vector LoadX(const X* p) { return Load(p); }
   LLAMA_TARGET static Vector LoadWFirst(const W* p, size_t n) { return LoadFirst(p, n); }
-  LLAMA_TARGET static Vector LoadXFirst(const X* p, size_t n) { return LoadFirst(p, n); }
   LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return Fma(w, x, sum); }
 };
 

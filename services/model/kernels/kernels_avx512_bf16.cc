@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "services/model/kernels/kernels_isa.h"
 
@@ -100,8 +102,9 @@ LLAMA_TARGET inline Vector FourSums(const Vector* sums, size_t first) {
   const Vector ab = AddHalves(a, b);
   return AddQuarters(ab, first + 2 < R ? AddHalves(c, d) : ab);
 }
+// Inlined always: a call would first write all the sums of a tile to memory.
 template <size_t R>
-LLAMA_TARGET inline void StoreSums(const Vector* sums, float* y, bool add) {
+[[gnu::always_inline]] LLAMA_TARGET inline void StoreSums(const Vector* sums, float* y, bool add) {
   static_assert(R <= 8);
   const Vector low = FourSums<R>(sums, 0);
   const Vector all = AddNeighbours(AddPairs(low, R > 4 ? FourSums<R>(sums, 4) : low));
@@ -141,7 +144,6 @@ struct DotBf16 {
     return reinterpret_cast<__m512bh>(
         _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << n) - 1), p));
   }
-  LLAMA_TARGET static __m512bh LoadXFirst(const Bf16* p, size_t n) { return LoadWFirst(p, n); }
   LLAMA_TARGET static Vector Step(__m512bh w, __m512bh x, Vector sum) {
     return _mm512_dpbf16_ps(sum, w, x);
   }
@@ -157,7 +159,6 @@ struct DotF32 {
   LLAMA_TARGET static Vector LoadW(const W* p) { return Load(p); }
   LLAMA_TARGET static Vector LoadX(const float* p) { return Load(p); }
   LLAMA_TARGET static Vector LoadWFirst(const W* p, size_t n) { return LoadFirst(p, n); }
-  LLAMA_TARGET static Vector LoadXFirst(const float* p, size_t n) { return LoadFirst(p, n); }
   LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return Fma(w, x, sum); }
 };
 

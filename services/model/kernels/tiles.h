@@ -4,50 +4,90 @@
 //   kWideRows, kWideCols: another one, for more than kTileCols and up to kWideCols columns;
 //   StoreSums<R>(sums, y, add)   y[r] (+)= the sum of the lanes of sums[r], in one fixed order.
 // An Op says what one step of a dot product is: W, X, kStep elements at a time, LoadW(p), LoadX(p),
-// the first n only (zeros behind) with LoadWFirst(p, n), LoadXFirst(p, n), and Step(w, x, sum).
+// the first n only (zeros behind) with LoadWFirst(p, n), and Step(w, x, sum).
 
 // Rows are cut into blocks of at most this many bytes, so that the blocks of several rows and
-// columns fit the first-level cache. Of rows that lie whole pages apart, half a page would use half
-// of the cache's sets only: their blocks are larger. A block has one accumulator per output, whose
-// lanes take the elements in order and are then summed; the sums of the blocks are added in order.
-// So the order of an output's sum depends on the row's length alone.
+// columns fit the first-level cache. A block has one accumulator per output, whose lanes take the
+// elements in order and are then summed; the sums of the blocks are added in order. So the order of
+// an output's sum depends on the row's length alone.
 inline constexpr size_t kBlockBytes = 2048;
-inline constexpr size_t kPageBytes = 4096;
-// So many columns, at most, that memory is waited for whatever is done: rows are then read in
-// whole, for the processor to foresee what comes next, but for the first cache lines of the next
-// rows. More in rows of whole pages.
-inline constexpr size_t kFewColumns = 2;
-inline constexpr size_t kFewColumnsOfPages = 4;
-inline constexpr size_t kLinesAhead = 4;
 // Columns that are computed together, so that their blocks stay in the second-level cache while all
 // rows pass by.
 inline constexpr size_t kColumnBytes = size_t{256} << 10;
+// Up to kTileCols columns, memory is waited for whatever is done. It is fastest where it is read as
+// this many long streams, each prefetched this far.
+inline constexpr size_t kStreams = 4;
+inline constexpr size_t kStreamAheadBytes = 1024;
 
-// A product of `count` elements of rows and columns that lie `stride` apart, in blocks of `block`.
+// Prefetches pay where a step is a whole line.
+template <typename Op>
+inline constexpr bool kPrefetches = Op::kStep * sizeof(typename Op::W) >= 64;
+
+template <typename Op>
+size_t StepsOf(size_t count) {
+  return (count + Op::kStep - 1) / Op::kStep;
+}
+
+// Elements of a block of rows of `cols`.
+template <typename Op>
+size_t BlockLength(size_t cols) {
+  constexpr size_t kElement = std::max(sizeof(typename Op::W), sizeof(typename Op::X));
+  const size_t blocks = (cols * kElement + kBlockBytes - 1) / kBlockBytes;
+  return StepsOf<Op>((cols + blocks - 1) / blocks) * Op::kStep;
+}
+
+// A product of `count` elements of rows and columns, in blocks of `block`.
 template <typename Op>
 struct BlockProduct {
   const typename Op::W* w;
-  const typename Op::X* x;
+  size_t w_stride;
+  const typename Op::X* x;  // Packed.
   size_t count;
   size_t block;
-  size_t stride;
   float* y;
-  size_t y_stride;
-  bool whole_rows;              // All blocks of a row one after the other.
+  size_t y_stride;              // From column to column.
+  size_t y_step;                // From row to row.
   bool add;                     // To what y has; else y is overwritten.
-  const typename Op::W* ahead;  // The rows that will be read next, `stride` apart; or null.
+  const typename Op::W* ahead;  // The rows that will be read next, w_stride apart; or null.
 };
+
+// The columns of tile t of those that n columns are cut into, at most C each: [begin, end).
+template <size_t C>
+std::pair<size_t, size_t> TileColumns(size_t n, size_t t) {
+  const size_t tiles = (n + C - 1) / C;
+  return {n * t / tiles, n * (t + 1) / tiles};
+}
+
+// Packs columns for Tile(): of each tile, step by step, those of all its columns one after the
+// other, with zeros behind the last. So a tile reads them in one go, and no two drive one another
+// out of the first-level cache, as columns do that lie whole pages apart.
+template <typename Op, size_t C>
+LLAMA_TARGET void Pack(const typename Op::X* x, size_t stride, size_t n, size_t count,
+                       typename Op::X* packed) {
+  for (size_t t = 0; t < (n + C - 1) / C; ++t) {
+    const auto [begin, end] = TileColumns<C>(n, t);
+    size_t k = 0;
+    for (; k + Op::kStep <= count; k += Op::kStep) {
+      for (size_t c = begin; c < end; ++c, packed += Op::kStep) {
+        std::memcpy(packed, x + c * stride + k, Op::kStep * sizeof *packed);
+      }
+    }
+    if (k == count) continue;
+    for (size_t c = begin; c < end; ++c, packed += Op::kStep) {
+      std::memcpy(packed, x + c * stride + k, (count - k) * sizeof *packed);
+      std::fill(packed + (count - k), packed + Op::kStep, typename Op::X{});
+    }
+  }
+}
 
 // R rows against C columns, while P rows from `ahead` are prefetched.
 template <typename Op, size_t R, size_t C, size_t P>
 LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
   const typename Op::W* const w = product.w;
-  const typename Op::X* const x = product.x;
+  const typename Op::X* x = product.x;
   const typename Op::W* const ahead = product.ahead;
-  const size_t stride = product.stride;
+  const size_t stride = product.w_stride;
   const size_t count = product.count;
-  float* const y = product.y;
-  const size_t y_stride = product.y_stride;
   bool add = product.add;
   size_t k = 0;
   do {
@@ -68,14 +108,14 @@ LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
         for (size_t r = 0; r < R; ++r) rows[r] = Op::LoadW(w + r * stride + k);
 #pragma GCC unroll 8
         for (size_t c = 0; c < C; ++c) {
-          const auto column = Op::LoadX(x + c * stride + k);
+          const auto column = Op::LoadX(x + c * Op::kStep);
 #pragma GCC unroll 8
           for (size_t r = 0; r < R; ++r) sums[c][r] = Op::Step(rows[r], column, sums[c][r]);
         }
       } else {
         typename Op::XVector columns[C];
 #pragma GCC unroll 8
-        for (size_t c = 0; c < C; ++c) columns[c] = Op::LoadX(x + c * stride + k);
+        for (size_t c = 0; c < C; ++c) columns[c] = Op::LoadX(x + c * Op::kStep);
 #pragma GCC unroll 8
         for (size_t r = 0; r < R; ++r) {
           const auto row = Op::LoadW(w + r * stride + k);
@@ -83,21 +123,32 @@ LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
           for (size_t c = 0; c < C; ++c) sums[c][r] = Op::Step(row, columns[c], sums[c][r]);
         }
       }
+      x += C * Op::kStep;
     }
     if (k < end) {
-      typename Op::XVector columns[C];
-#pragma GCC unroll 8
-      for (size_t c = 0; c < C; ++c) columns[c] = Op::LoadXFirst(x + c * stride + k, end - k);
 #pragma GCC unroll 8
       for (size_t r = 0; r < R; ++r) {
         const auto row = Op::LoadWFirst(w + r * stride + k, end - k);
 #pragma GCC unroll 8
-        for (size_t c = 0; c < C; ++c) sums[c][r] = Op::Step(row, columns[c], sums[c][r]);
+        for (size_t c = 0; c < C; ++c) {
+          sums[c][r] = Op::Step(row, Op::LoadX(x + c * Op::kStep), sums[c][r]);
+        }
       }
       k = end;
     }
 #pragma GCC unroll 8
-    for (size_t c = 0; c < C; ++c) StoreSums<R>(sums[c], y + c * y_stride, add);
+    for (size_t c = 0; c < C; ++c) {
+      float* const y = product.y + c * product.y_stride;
+      if (product.y_step == 1) {
+        StoreSums<R>(sums[c], y, add);
+        continue;
+      }
+      float values[R];
+      StoreSums<R>(sums[c], values, false);
+      for (size_t r = 0; r < R; ++r) {
+        y[r * product.y_step] = add ? values[r] + y[r * product.y_step] : values[r];
+      }
+    }
     add = true;
   } while (k < count);
 }
@@ -108,8 +159,7 @@ LLAMA_TARGET void TileOf(size_t cols, size_t ahead, const BlockProduct<Op>& prod
   if constexpr (C > 1) {
     if (cols < C) return TileOf<Op, MostRows, R, C - 1>(cols, ahead, product);
   }
-  // Prefetches pay where memory is waited for, which is where the tiles are whole.
-  if constexpr (R == MostRows && Op::kStep * sizeof(typename Op::W) >= 64) {
+  if constexpr (R == MostRows && kPrefetches<Op>) {
     if (ahead == 1) return Tile<Op, R, C, 1>(product);
     if (ahead == 2) return Tile<Op, R, C, 2>(product);
     if (ahead == R / 2) return Tile<Op, R, C, R / 2>(product);
@@ -125,70 +175,95 @@ LLAMA_TARGET void Panel(size_t rows, size_t n, BlockProduct<Op> product) {
   if constexpr (R > 1) {
     if (rows < R) return Panel<Op, MostRows, R - 1, C>(rows, n, product);
   }
-  if (product.whole_rows && product.ahead != nullptr) {
-    for (size_t r = 0; r < R; ++r) {
-      for (size_t line = 0; line < kLinesAhead; ++line) {
-        constexpr size_t kLine = 64 / sizeof(typename Op::W);
-        __builtin_prefetch(product.ahead + r * product.stride + line * kLine);
-      }
-    }
-    product.ahead = nullptr;
-  }
   const BlockProduct<Op> whole = product;
+  const size_t column_length = StepsOf<Op>(whole.count) * Op::kStep;
   const size_t tiles = (n + C - 1) / C;
   const size_t rows_ahead = whole.ahead == nullptr ? 0 : R;
   for (size_t t = 0; t < tiles; ++t) {
-    const size_t begin = n * t / tiles;
+    const auto [begin, end] = TileColumns<C>(n, t);
     const size_t ahead = rows_ahead * t / tiles;
-    product.x = whole.x + begin * whole.stride;
+    product.x = whole.x + begin * column_length;
     product.y = whole.y + begin * whole.y_stride;
-    product.ahead = whole.ahead + ahead * whole.stride;
-    TileOf<Op, MostRows, R, C>(n * (t + 1) / tiles - begin, rows_ahead * (t + 1) / tiles - ahead,
-                               product);
+    product.ahead = whole.ahead + ahead * whole.w_stride;
+    TileOf<Op, MostRows, R, C>(end - begin, rows_ahead * (t + 1) / tiles - ahead, product);
   }
+}
+
+// Columns that are packed together.
+template <typename Op>
+class PackedColumns {
+ public:
+  // Of that many elements.
+  static size_t Most(size_t count) { return kElements / (StepsOf<Op>(count) * Op::kStep); }
+  typename Op::X* data() { return reinterpret_cast<typename Op::X*>(bytes_); }
+
+ private:
+  static constexpr size_t kElements = kColumnBytes / sizeof(typename Op::X);
+  alignas(64) std::byte bytes_[kColumnBytes];
+};
+
+// At most C columns, packed whole. Each of the streams is a part of the rows, one row after the
+// other.
+template <typename Op, size_t C>
+LLAMA_TARGET void MatMulInStreams(const typename Op::W* w, size_t rows, size_t cols,
+                                  const typename Op::X* x, size_t n, float* y, size_t y_stride) {
+  PackedColumns<Op> packed;
+  Pack<Op, C>(x, cols, n, cols, packed.data());
+  const size_t part = rows / kStreams;
+  BlockProduct<Op> product = {.w = w,
+                              .w_stride = part * cols,
+                              .x = packed.data(),
+                              .count = cols,
+                              .block = BlockLength<Op>(cols),
+                              .y = y,
+                              .y_stride = y_stride,
+                              .y_step = part,
+                              .add = false,
+                              .ahead = nullptr};
+  for (size_t r = 0; r < part; ++r) {
+    product.w = w + r * cols;
+    product.y = y + r;
+    product.ahead = product.w + kStreamAheadBytes / sizeof *w;
+    TileOf<Op, kStreams, kStreams, C>(n, kStreams, product);
+  }
+  const size_t rest = rows - part * kStreams;
+  if (rest == 0) return;
+  product.w = w + (rows - rest) * cols;
+  product.w_stride = cols;
+  product.y = y + (rows - rest);
+  product.y_step = 1;
+  product.ahead = nullptr;
+  Panel<Op, kStreams, kStreams, C>(rest, n, product);
 }
 
 // In tiles of R rows and C columns.
 template <typename Op, size_t R, size_t C>
 LLAMA_TARGET void MatMulInTiles(const typename Op::W* w, size_t rows, size_t cols,
                                 const typename Op::X* x, size_t n, float* y, size_t y_stride) {
-  using W = typename Op::W;
-  constexpr size_t kElement = std::max(sizeof(W), sizeof(typename Op::X));
-  const bool pages = cols * sizeof(W) % kPageBytes == 0;
-  const size_t most = pages ? kPageBytes : kBlockBytes;
-  const bool few = n <= std::min(pages ? kFewColumnsOfPages : kFewColumns, C);
-  const size_t blocks = (cols * kElement + most - 1) / most;
-  const size_t block = (cols + blocks * Op::kStep - 1) / (blocks * Op::kStep) * Op::kStep;
-  const auto panel = [&](size_t r, size_t k, size_t count, size_t column, size_t columns,
-                         const W* ahead) {
-    Panel<Op, R, R, C>(rows - r, columns,
-                       {.w = w + r * cols + k,
-                        .x = x + column * cols + k,
-                        .count = count,
-                        .block = block,
-                        .stride = cols,
-                        .y = y + column * y_stride + r,
-                        .y_stride = y_stride,
-                        .whole_rows = few,
-                        .add = k > 0,
-                        .ahead = ahead});
-  };
-  if (few) {
-    for (size_t r = 0; r < rows; r += R) {
-      panel(r, 0, cols, 0, n, r + R < rows ? w + (r + R) * cols : nullptr);
-    }
-    return;
-  }
-  const size_t groups = (n * block * sizeof(typename Op::X) + kColumnBytes - 1) / kColumnBytes;
+  PackedColumns<Op> packed;
+  const size_t block = BlockLength<Op>(cols);
+  const size_t groups = (n + packed.Most(block) - 1) / packed.Most(block);
   for (size_t g = 0; g < groups; ++g) {
     const size_t begin = n * g / groups;
+    const size_t columns = n * (g + 1) / groups - begin;
     for (size_t k = 0; k < cols; k += block) {
+      const size_t count = std::min(block, cols - k);
+      Pack<Op, C>(x + begin * cols + k, cols, columns, count, packed.data());
       for (size_t r = 0; r < rows; r += R) {
-        // The next rows, or the first ones of the next block.
-        panel(r, k, std::min(block, cols - k), begin, n * (g + 1) / groups - begin,
-              r + R < rows       ? w + (r + R) * cols + k
-              : k + block < cols ? w + k + block
-                                 : nullptr);
+        Panel<Op, R, R, C>(rows - r, columns,
+                           {.w = w + r * cols + k,
+                            .w_stride = cols,
+                            .x = packed.data(),
+                            .count = count,
+                            .block = block,
+                            .y = y + begin * y_stride + r,
+                            .y_stride = y_stride,
+                            .y_step = 1,
+                            .add = k > 0,
+                            // The next rows, or the first ones of the next block.
+                            .ahead = r + R < rows       ? w + (r + R) * cols + k
+                                     : k + block < cols ? w + k + block
+                                                        : nullptr});
       }
     }
   }
@@ -197,6 +272,10 @@ LLAMA_TARGET void MatMulInTiles(const typename Op::W* w, size_t rows, size_t col
 template <typename Op>
 LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, const typename Op::X* x,
                          size_t n, float* y, size_t y_stride) {
+  if (n == 0) return;
+  if (n <= std::min(kTileCols, PackedColumns<Op>::Most(cols))) {
+    return MatMulInStreams<Op, kTileCols>(w, rows, cols, x, n, y, y_stride);
+  }
   if (n > kTileCols && n <= kWideCols) {
     return MatMulInTiles<Op, kWideRows, kWideCols>(w, rows, cols, x, n, y, y_stride);
   }

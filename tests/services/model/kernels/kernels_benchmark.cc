@@ -134,7 +134,7 @@ void RegisterAll() {
     add("limit_multiply_adds", MultiplyAdds);
     for (const size_t cols : {2048, 5632, 4096, 11008}) {
       add("mat_mul_" + std::to_string(cols), MatMul, cols)
-          ->ArgsProduct({{1, 2, 4, 8, 16, 64, 128, 512}});
+          ->ArgsProduct({{1, 2, 4, 8, 16, 32, 64, 128, 512}});
     }
     for (const size_t dim : {64, 128}) {
       add("scores_" + std::to_string(dim), AttentionScores, dim)->ArgsProduct({{1, 8, 32}});
