@@ -15,6 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/mutex.h"
 #include "common/random_bits.h"
 #include "common/rpc/call_context.h"
@@ -27,6 +29,7 @@ namespace {
 
 constexpr size_t kMaxForwardedBytes = 128;  // Longer ones are cut.
 constexpr size_t kMaxMethodBytes = 128;
+constexpr absl::Duration kDeadlineSkew = absl::Milliseconds(200);
 
 // gRPC's context of a call, with ours. gRPC makes contexts before the calls that get them; Begin()
 // is called first of all.
@@ -157,12 +160,19 @@ class CallWatcher final : public grpc::experimental::Interceptor {
     return dynamic_cast<grpc::CallbackServerContext*>(&context_) != nullptr &&
            context_.IsCancelled();
   }
+  // The client counts from when it sent the call, this server from when it came, and its deadline
+  // is rounded up by a hundredth at most on the way: a client whose deadline passes cancels a
+  // little before the deadline here.
   void NoteExpiry() {
-    if (absl::Now() >= absl::FromChrono(context_.deadline())) expired_ = true;
+    const absl::Time deadline = absl::FromChrono(context_.deadline());
+    const absl::Duration limit = deadline - begin_;
+    const absl::Duration early = std::min(limit / 2, std::max(kDeadlineSkew, limit / 100));
+    if (absl::Now() >= deadline - early) expired_ = true;
   }
 
   const std::shared_ptr<const CallWatchOptions> options_;
   grpc::ServerContextBase& context_;  // Gone in the destructor.
+  const absl::Time begin_ = absl::Now();
   CallRecord record_;
   std::shared_ptr<CallNotes> notes_;
   std::atomic<bool> cancelled_ = false;

@@ -55,7 +55,9 @@ class Client:
     """A channel to one server. Methods take and give protobuf messages or dicts in protobuf's JSON form."""
 
     def __init__(self, address, timeout=60, credentials=None, metadata=None):
-        self.channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        options = (("grpc.use_local_subchannel_pool", 1),)  # A connection of its own.
+        self.channel = (grpc.secure_channel(address, credentials, options) if credentials
+                        else grpc.insecure_channel(address, options))
         self.metadata = metadata
         self.timeout = timeout
         self.pool = descriptor_pool.DescriptorPool()
