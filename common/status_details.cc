@@ -1,6 +1,6 @@
 #include "common/status_details.h"
 
-#include <cstdint>
+#include "common/proto_duration.h"
 
 namespace llama {
 namespace {
@@ -37,8 +37,7 @@ absl::Status FieldInvalid(absl::string_view field, absl::string_view description
 
 void SetRetryDelay(absl::Duration delay, absl::Status& status) {
   google::rpc::RetryInfo info;
-  info.mutable_retry_delay()->set_seconds(absl::IDivDuration(delay, absl::Seconds(1), &delay));
-  info.mutable_retry_delay()->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(delay)));
+  SetDuration(delay, *info.mutable_retry_delay());
   SetDetail(info, status);
 }
 

@@ -5,15 +5,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "clients/console/annotate.h"
+#include "common/proto_duration.h"
 
 namespace llama {
 namespace {
 
 constexpr size_t kRateTokens = 32;  // The speed "now" is that of so many tokens.
-
-double Seconds(const google::protobuf::Duration& duration) {
-  return static_cast<double>(duration.seconds()) + static_cast<double>(duration.nanos()) / 1e9;
-}
 
 }  // namespace
 
@@ -92,7 +89,7 @@ std::string ReplyProgress::Statistics(absl::Time now) const {
     tokens = finished_->usage().completion_tokens();
   }
   if (finished_.has_value() && finished_->timings().has_time_to_first_token()) {
-    first = Seconds(finished_->timings().time_to_first_token());
+    first = absl::ToDoubleSeconds(FromProto(finished_->timings().time_to_first_token()));
     if (finished_->timings().decode_tokens_per_second() > 0) {
       rate = finished_->timings().decode_tokens_per_second();
     }

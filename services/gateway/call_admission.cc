@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/proto_duration.h"
 #include "common/status_details.h"
 
 namespace llama {
@@ -42,8 +43,7 @@ std::optional<absl::Duration> RetryDelayOf(const absl::Status& status) {
   if (limit == info->metadata().end() || limit->second != kModelsLimit) return std::nullopt;
   const auto retry = GetDetail<google::rpc::RetryInfo>(status);
   if (!retry.has_value()) return std::nullopt;
-  return absl::Seconds(retry->retry_delay().seconds()) +
-         absl::Nanoseconds(retry->retry_delay().nanos());
+  return FromProto(retry->retry_delay());
 }
 
 }  // namespace

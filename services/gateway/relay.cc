@@ -4,22 +4,16 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "common/proto_duration.h"
 #include "common/rpc/call_context.h"
 #include "services/gateway/backend_status.h"
 
 namespace llama {
 namespace {
 
-void SetDuration(absl::Duration duration, google::protobuf::Duration& out) {
-  absl::Duration rest;
-  out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
-  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
-
 // What is left of a time limit, which is valid, after `elapsed`: at least a moment.
 void Shorten(absl::Duration elapsed, google::protobuf::Duration& limit) {
-  const absl::Duration given = absl::Seconds(limit.seconds()) + absl::Nanoseconds(limit.nanos());
-  SetDuration(std::max(given - elapsed, absl::Nanoseconds(1)), limit);
+  SetDuration(std::max(FromProto(limit) - elapsed, absl::Nanoseconds(1)), limit);
 }
 
 bool WantsTokens(const v1::OutputOptions& output) {
@@ -167,8 +161,7 @@ void Relay::OnModelRead(bool ok) {
     case v1::ModelServiceGenerateResponse::kFinished:
       finished_ = from_model_.finished();
       notes_->SetCachedPromptTokens(finished_->usage().cached_prompt_tokens());
-      notes_->SetQueueTime(absl::Seconds(finished_->timings().queue().seconds()) +
-                           absl::Nanoseconds(finished_->timings().queue().nanos()));
+      notes_->SetQueueTime(FromProto(finished_->timings().queue()));
       half_closed_ = true;
       return decode_.StartWritesDone();
     case v1::ModelServiceGenerateResponse::EVENT_NOT_SET:

@@ -1,16 +1,11 @@
 #include "services/model/event_messages.h"
 
-#include <cstdint>
 #include <variant>
 #include <vector>
 
-namespace llama {
+#include "common/proto_duration.h"
 
-void SetDuration(absl::Duration duration, google::protobuf::Duration& out) {
-  absl::Duration rest;
-  out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &rest));
-  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
-}
+namespace llama {
 
 v1::ModelIdentity Identity(const ServedModel& model) {
   v1::ModelIdentity identity;

@@ -1,14 +1,11 @@
 #ifndef LLAMA_SERVICES_MODEL_EVENT_MESSAGES_H_
 #define LLAMA_SERVICES_MODEL_EVENT_MESSAGES_H_
 
-#include "absl/time/time.h"
 #include "llama/v1/model_service.pb.h"
 #include "services/model/engine/request.h"
 #include "services/model/served_model.h"
 
 namespace llama {
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration& out);
 
 v1::ModelIdentity Identity(const ServedModel& model);
 

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "common/proto_duration.h"
 #include "common/rpc/call_context.h"
 #include "common/rpc/server_stream.h"
 #include "common/rpc/unary.h"

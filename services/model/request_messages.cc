@@ -1,6 +1,7 @@
 #include "services/model/request_messages.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/proto_duration.h"
 #include "common/rpc/call_context.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
@@ -53,7 +54,7 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::ModelServiceGenerateRequest&
   if (stopping.has_time_limit()) {
     const google::protobuf::Duration& limit = stopping.time_limit();
     RETURN_IF_ERROR(CheckTimeLimit(limit.seconds(), limit.nanos()));
-    out.stopping.time_limit = absl::Seconds(limit.seconds()) + absl::Nanoseconds(limit.nanos());
+    out.stopping.time_limit = FromProto(limit);
   }
   if (in.output().has_top_candidates()) out.top_candidates = in.output().top_candidates();
   out.prompt_tokens = in.output().prompt();

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/proto_duration.h"
 #include "common/status_details.h"
 #include "gtest/gtest.h"
 
@@ -25,8 +26,7 @@ absl::Status Refusal(absl::Duration delay, const std::string& limit = "max_waiti
 absl::Duration RetryDelay(const absl::Status& status) {
   const auto info = GetDetail<google::rpc::RetryInfo>(status);
   if (!info.has_value()) return -absl::InfiniteDuration();
-  return absl::Seconds(info->retry_delay().seconds()) +
-         absl::Nanoseconds(info->retry_delay().nanos());
+  return FromProto(info->retry_delay());
 }
 
 std::string LimitOf(const absl::Status& status) {

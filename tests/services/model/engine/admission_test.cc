@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "common/proto_duration.h"
 #include "common/status_details.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -124,8 +125,7 @@ TEST(AdmissionTest, ARefusalNamesTheLimitInItsWay) {
 TEST(AdmissionTest, TheRetryDelayIsTheWaitWithinReason) {
   const auto delay = [](absl::Duration wait) {
     const auto info = GetDetail<google::rpc::RetryInfo>(QueueFull({}, kLimits, {}, wait));
-    return absl::Seconds(info->retry_delay().seconds()) +
-           absl::Nanoseconds(info->retry_delay().nanos());
+    return FromProto(info->retry_delay());
   };
   EXPECT_EQ(delay(absl::Seconds(2.5)), absl::Seconds(2.5));
   EXPECT_EQ(delay(-absl::Seconds(1)), absl::Milliseconds(10));

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/proto_duration.h"
 #include "common/status_details.h"
 #include "gtest/gtest.h"
 #include "services/model/engine/engine_core.h"
@@ -547,9 +548,8 @@ TEST(SimulationTest, RetryDelaysComeTrueWithinAFactorOfTwo) {
           continue;
         }
         ASSERT_EQ(GetReason(refused), "QUEUE_FULL");
-        const auto info = GetDetail<google::rpc::RetryInfo>(refused)->retry_delay();
         const absl::Duration delay =
-            absl::Seconds(info.seconds()) + absl::Nanoseconds(info.nanos());
+            FromProto(GetDetail<google::rpc::RetryInfo>(refused)->retry_delay());
         const absl::Time asked = world.now;
         std::optional<absl::Duration> actual;
         world.before_batch = [&] {
