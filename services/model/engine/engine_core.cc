@@ -173,7 +173,8 @@ bool EngineCore::Step() {
   TakeArrivals();
   DropEnded(clock_());
   const int64_t decodes = scheduler_.decodes();
-  const std::vector<Slice> slices = scheduler_.Plan(pacer_.Budget(decodes));
+  const std::vector<Slice> slices =
+      scheduler_.Plan({.beside_decodes = pacer_.Budget(decodes), .alone = pacer_.Budget(0)});
   // Before the step too: it takes long, and who is refused meanwhile may be let in now.
   Publish(clock_(), 0);
   if (!slices.empty()) {
@@ -330,16 +331,20 @@ void EngineCore::UpdateQueueFigures() {
 
 WorkAhead EngineCore::LookAhead(absl::Time now, const LoadFigures& figures, int64_t ended) const {
   constexpr size_t kMaxWaiting = 256;
-  const bool paced = pacer_.decode_step() > absl::ZeroDuration();
+  // Before any step of replies only, a guess: what some prompt tokens take.
+  constexpr int64_t kPromptTokens = 16;
+  absl::Duration decode_step = pacer_.decode_step();
+  if (decode_step == absl::ZeroDuration()) decode_step = kPromptTokens * pacer_.prefill_token();
+  if (decode_step == absl::ZeroDuration()) decode_step = figures.mean_step;
   WorkAhead ahead = {
       .seen = now,
       .running = {},
       .waiting = {},
       .beginning = 0,
-      .costs = {.decode_step = paced ? pacer_.decode_step() : figures.mean_step,
+      .costs = {.decode_step = decode_step,
                 .prefill_token = pacer_.prefill_token(),
                 .prefill_budget = std::max<int64_t>(pacer_.Budget(pacer_.probed_decodes()), 1),
-                .max_batch_tokens = options_.max_batch_tokens}};
+                .prefill_alone = pacer_.Budget(0)}};
   for (const auto& sequence : sequences_) {  // In the order in which they came, as those that run.
     const bool running = sequence->schedule.running;
     if (sequence->schedule.paused || (!running && ahead.waiting.size() == kMaxWaiting)) continue;

@@ -5,7 +5,7 @@
 namespace llama {
 
 int64_t PrefillPacer::Budget(int64_t decodes) const {
-  if (decodes == 0) return most_;
+  if (decodes == 0) return alone_;
   if (since_probe_ >= kProbeInterval || decodes >= 2 * probed_decodes_ ||
       2 * decodes <= probed_decodes_) {
     return 0;
@@ -24,7 +24,14 @@ void PrefillPacer::Median::Add(absl::Duration value) {
 
 void PrefillPacer::Record(absl::Duration duration, int64_t decodes, int64_t prefill_tokens) {
   if (decodes == 0) {
-    if (prefill_tokens > 0) prefill_token_ = duration / prefill_tokens;
+    if (prefill_tokens == 0) return;
+    // A step that did not use the budget tells only whether even that was too much.
+    const bool tells = prefill_tokens >= alone_ || duration > kLongestPromptStep;
+    if (tells || prefill_token_ == absl::ZeroDuration()) prefill_token_ = duration / prefill_tokens;
+    if (!tells) return;
+    const double scale = absl::FDivDuration(kLongestPromptStep, duration);
+    const double tokens = std::min(static_cast<double>(prefill_tokens) * scale, 1e9);
+    alone_ = std::clamp(static_cast<int64_t>(tokens), std::min(kLeast, most_), most_);
     return;
   }
   if (prefill_tokens == 0) {

@@ -1,6 +1,7 @@
 #ifndef LLAMA_SERVICES_MODEL_ENGINE_PREFILL_PACER_H_
 #define LLAMA_SERVICES_MODEL_ENGINE_PREFILL_PACER_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -9,15 +10,19 @@
 
 namespace llama {
 
-// How many prompt tokens a step may hold beside the next tokens of running replies, so that no
+// How many prompt tokens a step may hold. Beside the next tokens of running replies, so that no
 // reply stalls for a prompt: about so many that the step takes twice as long as the replies alone,
 // which then get half of the time. (Sarathi-Serve, arXiv:2403.02310, has a fixed number, which
-// fits one model and machine.) Learns from the steps: from those without prompts what the replies
-// take, from those with both what a prompt token adds. Used by one thread at a time.
+// fits one model and machine.) Without replies, so many as take kLongestPromptStep: between steps
+// progress is reported, and who has left is noticed. Learns from the steps: from those without
+// prompts what the replies take, from those with both what a prompt token adds. Used by one thread
+// at a time.
 class PrefillPacer {
  public:
+  static constexpr absl::Duration kLongestPromptStep = absl::Milliseconds(800);
+
   // `most` is the limit of a step in any case.
-  explicit PrefillPacer(int64_t most) : most_(most) {}
+  explicit PrefillPacer(int64_t most) : most_(most), alone_(std::min(kFirst, most)) {}
 
   // For the next step. 0, now and then, for a step that shows what the replies alone take.
   int64_t Budget(int64_t decodes) const;
@@ -33,6 +38,8 @@ class PrefillPacer {
 
  private:
   static constexpr int64_t kProbeInterval = 64;
+  static constexpr int64_t kFirst = 64;  // Of whose speed nothing is known.
+  static constexpr int64_t kLeast = 16;  // Fewer save no time: all weights are read in any case.
 
   // The median of the last three values: one hiccup does not count.
   class Median {
@@ -47,7 +54,8 @@ class PrefillPacer {
   };
 
   const int64_t most_;
-  int64_t budget_ = 0;                    // 0: not known.
+  int64_t alone_;                         // Without replies.
+  int64_t budget_ = 0;                    // With replies; 0: not known.
   int64_t since_probe_ = kProbeInterval;  // Steps with both.
   int64_t probed_decodes_ = 0;
   Median decode_step_;

@@ -111,7 +111,7 @@ void Scheduler::TakeCached(Schedulable* sequence) {
   }
 }
 
-std::vector<Slice> Scheduler::Plan(int64_t prefill_tokens) {
+std::vector<Slice> Scheduler::Plan(const PrefillBudget& prefill) {
   Admit();
   std::vector<Slice> batch;
   int64_t tokens = options_.max_batch_tokens;
@@ -137,7 +137,7 @@ std::vector<Slice> Scheduler::Plan(int64_t prefill_tokens) {
   for (Schedulable* const sequence : order) {
     if (sequence->running && !sequence->paused && IsDecode(*sequence)) add(sequence, 1);
   }
-  if (!batch.empty()) tokens = std::min(tokens, prefill_tokens);
+  tokens = std::min(tokens, batch.empty() ? prefill.alone : prefill.beside_decodes);
   for (size_t i = 0; i < order.size(); ++i) {
     Schedulable* const sequence = order[(turn_ + i) % order.size()];
     if (!sequence->running || sequence->paused || IsDecode(*sequence)) continue;

@@ -47,6 +47,12 @@ struct Slice {
   int64_t count = 0;
 };
 
+// How many tokens of prompts a batch may hold, whatever max_batch_tokens leaves.
+struct PrefillBudget {
+  int64_t beside_decodes = std::numeric_limits<int64_t>::max();
+  int64_t alone = std::numeric_limits<int64_t>::max();  // At least 1.
+};
+
 struct SchedulerOptions {
   int64_t max_running = 32;
   int64_t max_batch_tokens = 512;
@@ -71,8 +77,6 @@ struct SchedulerOptions {
 // Pure bookkeeping: no clock, no threads. Used by one thread at a time.
 class Scheduler {
  public:
-  static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
-
   explicit Scheduler(const SchedulerOptions& options);
 
   // Queues a sequence. It must stay alive until Remove(). REQUIRES: it will never need more blocks
@@ -82,9 +86,9 @@ class Scheduler {
   void Remove(Schedulable* sequence);
 
   // The next batch: slices of different sequences, each with the blocks that it needs. A slice
-  // never goes beyond what its sequence's `length` says. Beside decodes it holds at most
-  // `prefill_tokens` of prompts. Empty only if all sequences are paused.
-  std::vector<Slice> Plan(int64_t prefill_tokens = kNoLimit);
+  // never goes beyond what its sequence's `length` says. It holds at most
+  // `prefill` tokens of prompts. Empty only if all sequences are paused.
+  std::vector<Slice> Plan(const PrefillBudget& prefill = {});
   // A slice of the last plan has been computed.
   void Advance(const Slice& slice);
 

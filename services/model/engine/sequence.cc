@@ -10,7 +10,8 @@ namespace llama {
 namespace {
 
 // Of a second at most, so that a step that is under way when one is due does not make it late.
-constexpr absl::Duration kProgressInterval = absl::Milliseconds(500);
+// With a step of prompts, which is the longest, less than a second.
+constexpr absl::Duration kProgressInterval = absl::Milliseconds(150);
 // Of the messages with a stream's tokens. Readers see no difference, and a fast model would spend
 // its time on messages of one token.
 constexpr absl::Duration kFlushInterval = absl::Milliseconds(20);

@@ -29,7 +29,7 @@ Progress Mixed(std::vector<Work>& running, size_t turn, const StepCosts& costs) 
     --work.reply_tokens;
     replies = true;
   }
-  int64_t left = replies ? costs.prefill_budget : costs.max_batch_tokens;
+  int64_t left = replies ? costs.prefill_budget : costs.prefill_alone;
   Progress progress;
   for (size_t i = 0; i < running.size() && left > 0; ++i) {
     Work& work = running[(turn + i) % running.size()];

@@ -18,7 +18,7 @@ struct StepCosts {
   absl::Duration decode_step;    // Of a step without prompts.
   absl::Duration prefill_token;  // What a prompt token adds to it.
   int64_t prefill_budget = 1;    // Prompt tokens of a step that also has replies.
-  int64_t max_batch_tokens = 1;  // Of any other step.
+  int64_t prefill_alone = 1;     // Of any other step.
 };
 
 // What the engine has to do, seen at one moment.

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/proto_duration.h"
 #include "common/status_details.h"
 #include "gmock/gmock.h"
@@ -10,6 +11,8 @@
 
 namespace llama {
 namespace {
+
+using ::testing::HasSubstr;
 
 constexpr AdmissionLimits kLimits = {
     .max_waiting = 4, .max_waiting_prefill_tokens = 1000, .kv_blocks = 10, .kv_block_bytes = 64};
@@ -39,7 +42,12 @@ TEST(AdmissionTest, ARequestFitsIfTheCacheHoldsItExactly) {
   request.cache_tokens = 10 * kKvBlockTokens;
   EXPECT_TRUE(Check(request, {}).ok());
   ++request.cache_tokens;
-  EXPECT_EQ(GetReason(Check(request, {})), "KV_CACHE_TOO_SMALL");
+  const absl::Status refused = Check(request, {});
+  EXPECT_EQ(GetReason(refused), "KV_CACHE_TOO_SMALL");
+  for (const int64_t size : {11 * kLimits.kv_block_bytes, 10 * kLimits.kv_block_bytes,
+                             10 * kKvBlockTokens + 1, 10 * kKvBlockTokens}) {
+    EXPECT_THAT(refused.message(), HasSubstr(absl::StrCat(size)));
+  }
 }
 
 TEST(AdmissionTest, TheQueueIsBoundedInRequestsAndTokens) {

@@ -25,7 +25,6 @@ TEST(PrefillPacerTest, NoReplyStallsForAPromptOnAnyMachine) {
         Machine{absl::Milliseconds(30), absl::Microseconds(20)}}) {
     for (const int64_t decodes : {1, 8, 32}) {
       PrefillPacer pacer(512);
-      EXPECT_EQ(pacer.Budget(0), 512) << "nobody waits";
       const absl::Duration alone = machine.Step(decodes);
       absl::Duration spent;
       int64_t left = 40'000;
@@ -42,6 +41,33 @@ TEST(PrefillPacerTest, NoReplyStallsForAPromptOnAnyMachine) {
       const absl::Duration least = machine.per_token * 40'000;
       EXPECT_LE(spent, 2.3 * least + 81 * alone) << "decodes " << decodes;
     }
+  }
+}
+
+// Where nobody waits for the next token, prompts have whole steps, as large as they may be without
+// keeping all others waiting for their progress.
+TEST(PrefillPacerTest, AStepOfPromptsAloneIsBelowASecond) {
+  for (const Machine& machine :
+       {Machine{absl::Milliseconds(220), absl::Milliseconds(13)},  // 7 B weights on two cores.
+        Machine{absl::Milliseconds(30), absl::Milliseconds(3)},
+        Machine{absl::Milliseconds(1), absl::Microseconds(10)}}) {
+    PrefillPacer pacer(512);
+    EXPECT_EQ(pacer.Budget(0), 64) << "the speed is not known";
+    int64_t left = 10'000;
+    for (int step = 0; left > 0; ++step) {
+      const int64_t prefill = std::min(pacer.Budget(0), left);
+      if (step > 0) {
+        EXPECT_LE(machine.Step(prefill), absl::Seconds(0.85)) << prefill;
+      }
+      if (step > 2 && pacer.Budget(0) < 512) {
+        EXPECT_GE(machine.Step(pacer.Budget(0)), absl::Seconds(0.7)) << prefill;
+      }
+      pacer.Record(machine.Step(prefill), 0, prefill);
+      left -= prefill;
+    }
+    const int64_t budget = pacer.Budget(0);
+    pacer.Record(machine.Step(3), 0, 3);  // The rest of a prompt.
+    EXPECT_EQ(pacer.Budget(0), budget);
   }
 }
 

@@ -279,7 +279,7 @@ TEST(SchedulerTest, PromptsTakeNoMoreThanTheirBudgetBesideReplies) {
   Schedulable prompt = Prompt(4000);
   scheduler.Add(&prompt);
   for (int64_t step = 0; step < 10; ++step) {
-    const std::vector<Slice> batch = scheduler.Plan(step * 7);
+    const std::vector<Slice> batch = scheduler.Plan({.beside_decodes = step * 7});
     ASSERT_EQ(batch.size(), step == 0 ? 8u : 9u) << "every reply is in every step";
     if (step > 0) {
       EXPECT_EQ(batch.back().count, step * 7);

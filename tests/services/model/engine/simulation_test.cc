@@ -592,8 +592,7 @@ TEST(SimulationTest, ProgressIsReportedAtLeastEverySecondUntilTheFirstToken) {
   while (world.core->load().running + world.core->load().waiting > 0) {
     for (const auto& reader : readers) {
       if (reader->status.has_value() || !reader->ids.empty()) continue;
-      // From here on a step, of which only one of whole prompts may take longer than half a second.
-      EXPECT_LE(world.now - reader->last_event, absl::Seconds(3.2));
+      EXPECT_LE(world.now - reader->last_event, absl::Seconds(1));
     }
     world.Advance(world.now);
   }

@@ -16,7 +16,7 @@ absl::Duration Forecast(std::vector<Work> running, int64_t places, int64_t token
                        .costs = {.decode_step = absl::Milliseconds(100),
                                  .prefill_token = absl::Milliseconds(10),
                                  .prefill_budget = 10,
-                                 .max_batch_tokens = 100}},
+                                 .prefill_alone = 100}},
                       places, tokens);
 }
 
