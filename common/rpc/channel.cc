@@ -1,12 +1,29 @@
 #include "common/rpc/channel.h"
 
+#include "absl/strings/str_cat.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 
 namespace llama {
+namespace {
+
+std::string ServiceConfig(const ChannelOptions& options) {
+  const std::string health = options.checks_health
+                                 ? absl::StrCat(R"("healthCheckConfig": {"serviceName": ")",
+                                                options.retried_service, R"("}, )")
+                                 : "";
+  return absl::StrCat(R"({"loadBalancingConfig": [{"round_robin": {}}], )", health,
+                      R"("methodConfig": [{"name": [{"service": ")", options.retried_service,
+                      R"("}], "retryPolicy": {"maxAttempts": 3, "initialBackoff": "0.05s", )",
+                      R"("maxBackoff": "0.2s", "backoffMultiplier": 2, )",
+                      R"("retryableStatusCodes": ["UNAVAILABLE"]}}]})");
+}
+
+}  // namespace
 
 std::shared_ptr<grpc::Channel> CreateChannel(
-    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+    const std::string& target, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+    const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(4 << 20);
   arguments.SetLoadBalancingPolicyName("round_robin");
@@ -20,6 +37,9 @@ std::shared_ptr<grpc::Channel> CreateChannel(
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   // Each channel its own connections: calls of one do not wait behind the limits of another's.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (!options.authority.empty())
+    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, options.authority);
+  if (!options.retried_service.empty()) arguments.SetServiceConfigJSON(ServiceConfig(options));
   return grpc::CreateCustomChannel(target, credentials, arguments);
 }
 

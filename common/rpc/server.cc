@@ -22,12 +22,18 @@ constexpr int64_t kMaxPort = 65'535;
 constexpr int kMaxMessageBytes = 4 << 20;
 constexpr int kMaxMetadataBytes = 8 << 10;
 constexpr int kMaxStreamsPerConnection = 100;
+// Longer than any reply takes: a call that was accepted is not cut short.
+constexpr absl::Duration kConnectionGrace = absl::Hours(24);
 constexpr absl::Duration kCancelTimeout = absl::Seconds(5);
 
-void SetLimits(grpc::ServerBuilder& builder) {
+void SetLimits(absl::Duration max_connection_age, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(max_connection_age)));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                             static_cast<int>(absl::ToInt64Milliseconds(kConnectionGrace)));
   // A second server on the same port must fail, not share it.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // A peer that vanished is noticed within 40 s; clients may ping as often as every 10 s.
@@ -79,6 +85,7 @@ class Server::Impl {
  public:
   Impl(const ServerOptions& options, ServingGate& gate)
       : drain_timeout_(options.drain_timeout),
+        max_connection_age_(options.max_connection_age),
         credentials_(options.access.credentials != nullptr ? options.access.credentials
                                                            : grpc::InsecureServerCredentials()),
         watch_({.observers = options.call_observers,
@@ -90,7 +97,7 @@ class Server::Impl {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    SetLimits(builder);
+    SetLimits(max_connection_age_, builder);
     WatchCalls(watch_, builder);
     int port = 0;
     builder.AddListeningPort(listen, credentials_, &port);
@@ -143,6 +150,7 @@ class Server::Impl {
 
  private:
   const absl::Duration drain_timeout_;
+  const absl::Duration max_connection_age_;
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
   const CallWatchOptions watch_;
   ServingGate& gate_;

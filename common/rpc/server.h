@@ -18,6 +18,9 @@ struct ServerOptions {
   // "host:port"; port 0 picks a free one.
   std::string listen = "127.0.0.1:0";
   absl::Duration drain_timeout = absl::Seconds(30);
+  // After about this long a client has to connect again for further calls, so that it finds servers
+  // that are new. Calls under way may go on for a day.
+  absl::Duration max_connection_age = absl::Minutes(5);
   ServerAccess access = {};
   // Are told of every call, as WatchCalls() has it.
   std::vector<CallObserver> call_observers = {};

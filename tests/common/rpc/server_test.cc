@@ -3,10 +3,12 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 
+#include "common/mutex.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/grpc_status.h"
 #include "common/rpc/unary.h"
@@ -200,6 +202,30 @@ TEST_F(ServerTest, TooMuchMetadataIsRefusedAndHarmsNoOtherConnection) {
   EXPECT_FALSE(Call(false, std::string(64 << 10, 'x')).ok());
   channel_ = other;
   EXPECT_EQ(Call(false), absl::OkStatus());
+}
+
+TEST_F(ServerTest, AClientConnectsAgainAfterAWhileAndItsCallsGoOn) {
+  Mutex mutex;
+  std::set<std::string> peers;
+  ServerOptions options;
+  options.max_connection_age = absl::Milliseconds(200);
+  options.call_observers.push_back([&](const CallRecord& record) {
+    MutexLock lock(&mutex);
+    if (!record.is_probe) peers.insert(record.peer);
+  });
+  Start(options);
+  absl::Status held;
+  std::thread call([&] { held = Call(true); });
+  HeldCall* const inside = service_.AwaitHeld();
+  for (size_t seen = 0; seen < 3;) {  // The test's timeout is the limit.
+    EXPECT_EQ(Call(false), absl::OkStatus());
+    MutexLock lock(&mutex);
+    seen = peers.size();
+  }
+  inside->Release();
+  call.join();
+  EXPECT_TRUE(held.ok()) << held;
+  server_.reset();  // Before what its observer uses.
 }
 
 TEST_F(ServerTest, AChannelFindsItsServerAgainAfterARestart) {
