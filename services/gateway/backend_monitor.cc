@@ -2,33 +2,17 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/rpc/call_context.h"
-#include "common/status_details.h"
 #include "common/status_macros.h"
 #include "services/gateway/backend_status.h"
+#include "services/gateway/probe_context.h"
 
 namespace llama {
 namespace {
 
 constexpr absl::Duration kInterval = absl::Seconds(1);
 constexpr absl::Duration kIntervalWhileDown = absl::Milliseconds(100);
-constexpr absl::Duration kTimeout = absl::Milliseconds(1500);
 constexpr int64_t kPageSize = 10'000;
-
-void SetUp(grpc::ClientContext& context) {
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kTimeout));
-  context.AddMetadata(kProbeMetadata, "1");
-}
-
-// A backend that does not answer in time is as good as not there.
-absl::Status Failure(absl::string_view backend, const grpc::Status& status) {
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
-    return BackendFailed(backend, grpc::Status(grpc::StatusCode::UNAVAILABLE, "no answer in time"));
-  }
-  return BackendFailed(backend, status);
-}
 
 absl::StatusOr<std::vector<v1::VocabularyEntry>> ReadVocabulary(v1::TokenizerService::Stub& stub,
                                                                 int64_t size) {
@@ -37,10 +21,10 @@ absl::StatusOr<std::vector<v1::VocabularyEntry>> ReadVocabulary(v1::TokenizerSer
   request.set_page_size(kPageSize);
   do {
     grpc::ClientContext context;
-    SetUp(context);
+    SetUpProbe(context);
     v1::ListTokensResponse page;
     if (const grpc::Status status = stub.ListTokens(&context, request, &page); !status.ok()) {
-      return Failure("tokenizer", status);
+      return ProbeFailed("tokenizer", status);
     }
     for (v1::VocabularyEntry& entry : *page.mutable_entries())
       vocabulary.push_back(std::move(entry));
@@ -53,22 +37,11 @@ absl::StatusOr<std::vector<v1::VocabularyEntry>> ReadVocabulary(v1::TokenizerSer
   return vocabulary;
 }
 
-absl::Status CheckFit(const Backends& backends) {
-  const int64_t tokenizer = backends.tokenizer.vocabulary_size();
-  const int64_t model = backends.model.dimensions().vocab_size();
-  if (tokenizer == model) return absl::OkStatus();
-  return MakeStatus(absl::StatusCode::kFailedPrecondition, "TOKENIZER_MISMATCH",
-                    absl::StrCat("the tokenizer has ", tokenizer, " tokens, the model ", model,
-                                 ": they do not belong together"),
-                    {{"tokenizer_vocabulary_size", absl::StrCat(tokenizer)},
-                     {"model_vocabulary_size", absl::StrCat(model)}});
-}
-
 }  // namespace
 
-BackendMonitor::BackendMonitor(v1::TokenizerService::Stub& tokenizer, v1::ModelService::Stub& model,
+BackendMonitor::BackendMonitor(v1::TokenizerService::Stub& tokenizer, ModelReplicas& models,
                                ServingGate& gate, std::function<void(bool)> on_change)
-    : tokenizer_(tokenizer), model_(model), gate_(gate), on_change_(std::move(on_change)) {
+    : tokenizer_(tokenizer), models_(models), gate_(gate), on_change_(std::move(on_change)) {
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -104,19 +77,13 @@ void BackendMonitor::Run() {
 absl::StatusOr<std::shared_ptr<const Backends>> BackendMonitor::Look() const {
   auto now = std::make_shared<Backends>();
   grpc::ClientContext tokenizer_context;
-  SetUp(tokenizer_context);
+  SetUpProbe(tokenizer_context);
   if (const grpc::Status status =
           tokenizer_.GetTokenizerInfo(&tokenizer_context, {}, &now->tokenizer);
       !status.ok()) {
-    return Failure("tokenizer", status);
+    return ProbeFailed("tokenizer", status);
   }
-  grpc::ClientContext model_context;
-  SetUp(model_context);
-  if (const grpc::Status status = model_.GetModelInfo(&model_context, {}, &now->model);
-      !status.ok()) {
-    return Failure("model", status);
-  }
-  RETURN_IF_ERROR(CheckFit(*now));
+  ASSIGN_OR_RETURN(now->model, models_.Look(now->tokenizer.vocabulary_size()));
   const std::shared_ptr<const Backends> last = backends();
   if (last != nullptr && last->tokenizer.digest() == now->tokenizer.digest()) {
     now->vocabulary = last->vocabulary;

@@ -13,28 +13,29 @@
 #include "absl/time/time.h"
 #include "common/mutex.h"
 #include "common/rpc/serving_gate.h"
-#include "llama/v1/model_service.grpc.pb.h"
+#include "llama/v1/model_service.pb.h"
 #include "llama/v1/tokenizer_service.grpc.pb.h"
+#include "services/gateway/model_replicas.h"
 
 namespace llama {
 
 // What the gateway knows of the services behind it while both serve.
 struct Backends {
   v1::GetTokenizerInfoResponse tokenizer;
-  v1::GetModelInfoResponse model;  // Without the list of tensors.
+  v1::GetModelInfoResponse model;  // Of a replica that is used. Without the list of tensors.
   // By id: the bytes and the spelling of every token.
   std::shared_ptr<const std::vector<v1::VocabularyEntry>> vocabulary;
 };
 
-// Asks both services again and again whether they serve and fit each other, and opens or shuts the
-// gate accordingly: LOADING and the like pass unchanged, BACKEND_UNREACHABLE, or
-// TOKENIZER_MISMATCH. Thread-safe.
+// Asks the services again and again whether they serve and fit each other, and opens or shuts the
+// gate accordingly: it is open while the tokenizer and a replica of the model do. LOADING and the
+// like pass unchanged; BACKEND_UNREACHABLE, or TOKENIZER_MISMATCH. Thread-safe.
 class BackendMonitor {
  public:
   // Starts a thread. `on_change` is called on it with whether the gateway is ready. All must
   // outlive the monitor.
-  BackendMonitor(v1::TokenizerService::Stub& tokenizer, v1::ModelService::Stub& model,
-                 ServingGate& gate, std::function<void(bool)> on_change);
+  BackendMonitor(v1::TokenizerService::Stub& tokenizer, ModelReplicas& models, ServingGate& gate,
+                 std::function<void(bool)> on_change);
   ~BackendMonitor();
 
   // The last that were found serving; null before the first. Needed by calls that the gate let in.
@@ -45,7 +46,7 @@ class BackendMonitor {
   absl::StatusOr<std::shared_ptr<const Backends>> Look() const;
 
   v1::TokenizerService::Stub& tokenizer_;
-  v1::ModelService::Stub& model_;
+  ModelReplicas& models_;
   ServingGate& gate_;
   const std::function<void(bool)> on_change_;
   mutable Mutex mutex_;

@@ -53,6 +53,11 @@ absl::Status BackendFailed(absl::string_view backend, const grpc::Status& status
       {{"backend", std::string(backend)}});
 }
 
+absl::Status NoModel() {
+  return BackendFailed("model",
+                       grpc::Status(grpc::StatusCode::UNAVAILABLE, "no replica of it can be used"));
+}
+
 absl::Status BackendLost(absl::string_view backend, const grpc::Status& status, int64_t tokens) {
   const absl::Status converted = FromGrpcStatus(status);
   if (IsTheBackends(converted)) return MapFields(converted);

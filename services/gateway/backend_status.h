@@ -15,8 +15,11 @@ namespace llama {
 // `backend`: "tokenizer" or "model".
 absl::Status BackendFailed(absl::string_view backend, const grpc::Status& status);
 
-// The same once a reply is under way: UNAVAILABLE (BACKEND_LOST) with how many tokens were
-// streamed.
+// UNAVAILABLE (BACKEND_UNREACHABLE): no replica of the model is used now.
+absl::Status NoModel();
+
+// The same as BackendFailed() once a reply is under way: UNAVAILABLE (BACKEND_LOST) with how many
+// tokens were streamed.
 absl::Status BackendLost(absl::string_view backend, const grpc::Status& status, int64_t tokens);
 
 }  // namespace llama

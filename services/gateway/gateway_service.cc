@@ -1,5 +1,6 @@
 #include "services/gateway/gateway_service.h"
 
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -13,59 +14,89 @@
 namespace llama {
 namespace {
 
+// GetInfo is of the same replica, as long as that is there.
+constexpr uint64_t kInfoKey = 0;
+
 // What a call holds of this service. The pass goes last, for then the service may.
 struct Entry {
   ServingGate::Pass pass;
   std::unique_ptr<CallAdmission::Place> place;
 };
 
-// GetInfo under way: two calls to the model, one after the other, that end when their caller
-// leaves. Deletes itself when the call is over.
+// GetInfo under way: two calls to a replica of the model, one after the other, that end when their
+// caller leaves. A replica that is UNAVAILABLE is replaced by another one, once. Deletes itself
+// when the call is over.
 class InfoCall final : public grpc::ServerUnaryReactor {
  public:
-  InfoCall(grpc::CallbackServerContext& context, std::shared_ptr<v1::ModelService::Stub> model,
+  InfoCall(grpc::CallbackServerContext& context, ModelReplicas& models,
            std::shared_ptr<const Backends> backends, ServingGate::Pass pass,
            v1::GetInfoResponse& response)
       : pass_(std::move(pass)),
-        model_(std::move(model)),
+        models_(models),
         backends_(std::move(backends)),
         response_(response) {
-    info_context_.set_deadline(context.deadline());
-    plan_context_.set_deadline(context.deadline());
     const std::shared_ptr<CallNotes> notes = NotesOf(context);
-    ForwardCall(CallerOf(context), *notes, info_context_);
-    ForwardCall(CallerOf(context), *notes, plan_context_);
+    for (Attempt& attempt : attempts_) {
+      for (grpc::ClientContext* const call : {&attempt.info_context, &attempt.plan_context}) {
+        call->set_deadline(context.deadline());
+        ForwardCall(CallerOf(context), *notes, *call);
+      }
+    }
   }
 
-  void Start(bool tensors) {
+  void Start(bool tensors, std::unique_ptr<ModelReplicas::Lease> replica) {
     info_request_.set_tensors(tensors);
-    model_->async()->GetModelInfo(
-        &info_context_, &info_request_, response_.mutable_model(),
-        [this](const grpc::Status& status) { status.ok() ? AskForPlan() : Fail(status); });
+    AskForInfo(std::move(replica));
   }
 
   void OnCancel() override {
-    info_context_.TryCancel();
-    plan_context_.TryCancel();
+    for (Attempt& attempt : attempts_) {
+      attempt.info_context.TryCancel();
+      attempt.plan_context.TryCancel();
+    }
   }
   void OnDone() override { delete this; }
 
  private:
+  struct Attempt {
+    std::unique_ptr<ModelReplicas::Lease> replica;
+    grpc::ClientContext info_context;
+    grpc::ClientContext plan_context;
+  };
+
+  void AskForInfo(std::unique_ptr<ModelReplicas::Lease> replica) {
+    Attempt& now = attempts_[attempt_];
+    now.replica = std::move(replica);
+    now.replica->stub().async()->GetModelInfo(
+        &now.info_context, &info_request_, response_.mutable_model(),
+        [this](const grpc::Status& status) { status.ok() ? AskForPlan() : Fail(status); });
+  }
   void AskForPlan() {
     *response_.mutable_tokenizer() = backends_->tokenizer;
     response_.mutable_model()->mutable_model()->set_tokenizer_digest(backends_->tokenizer.digest());
-    model_->async()->GetComputePlan(
-        &plan_context_, &plan_request_, response_.mutable_compute_plan(),
+    Attempt& now = attempts_[attempt_];
+    now.replica->stub().async()->GetComputePlan(
+        &now.plan_context, &plan_request_, response_.mutable_compute_plan(),
         [this](const grpc::Status& status) { status.ok() ? Finish(status) : Fail(status); });
   }
-  void Fail(const grpc::Status& status) { Finish(ToGrpcStatus(BackendFailed("model", status))); }
+  void Fail(const grpc::Status& status) {
+    const ModelReplicas::Lease& failed = *attempts_[attempt_].replica;
+    attempts_[attempt_].replica->Failed(status);
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE && attempt_ + 1 < attempts_.size()) {
+      if (auto other = models_.TakeOther(kInfoKey, failed); other != nullptr) {
+        ++attempt_;
+        return AskForInfo(std::move(other));
+      }
+    }
+    Finish(ToGrpcStatus(BackendFailed("model", status)));
+  }
 
-  const ServingGate::Pass pass_;  // Destroyed last: the stub's pool may be gone after it.
-  const std::shared_ptr<v1::ModelService::Stub> model_;
+  const ServingGate::Pass pass_;  // Destroyed last: the replicas may be gone after it.
+  ModelReplicas& models_;
   const std::shared_ptr<const Backends> backends_;
   v1::GetInfoResponse& response_;
-  grpc::ClientContext info_context_;
-  grpc::ClientContext plan_context_;
+  std::array<Attempt, 2> attempts_;
+  size_t attempt_ = 0;
   v1::GetModelInfoRequest info_request_;
   v1::GetComputePlanRequest plan_request_;
 };
@@ -108,9 +139,11 @@ grpc::ServerUnaryReactor* GatewayServiceImpl::GetInfo(grpc::CallbackServerContex
                                                       v1::GetInfoResponse* response) {
   absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
   if (!pass.ok()) return FinishUnary(context, pass.status());
+  std::unique_ptr<ModelReplicas::Lease> model = models_.Take(kInfoKey);
+  if (model == nullptr) return FinishUnary(context, NoModel());
   auto* const call =
-      new InfoCall(*context, models_.Take(), monitor_.backends(), *std::move(pass), *response);
-  call->Start(request->tensors());
+      new InfoCall(*context, models_, monitor_.backends(), *std::move(pass), *response);
+  call->Start(request->tensors(), std::move(model));
   return call;
 }
 

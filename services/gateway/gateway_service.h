@@ -5,17 +5,18 @@
 #include "llama/v1/gateway_service.grpc.pb.h"
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/call_admission.h"
+#include "services/gateway/model_replicas.h"
 #include "services/gateway/relay.h"
 #include "services/gateway/stub_pool.h"
 
 namespace llama {
 
-// llama.v1.GatewayService over a tokenizer and a model service. Thread-safe.
+// llama.v1.GatewayService over a tokenizer and the replicas of a model service. Thread-safe.
 class GatewayServiceImpl final : public v1::GatewayService::CallbackService {
  public:
   // All must outlive the server. The gate lets calls in only once the monitor has found the
   // backends.
-  GatewayServiceImpl(StubPool<v1::TokenizerService>& tokenizers, StubPool<v1::ModelService>& models,
+  GatewayServiceImpl(StubPool<v1::TokenizerService>& tokenizers, ModelReplicas& models,
                      const BackendMonitor& monitor, ServingGate& gate, CallAdmission& admission)
       : tokenizers_(tokenizers),
         models_(models),
@@ -31,7 +32,7 @@ class GatewayServiceImpl final : public v1::GatewayService::CallbackService {
 
  private:
   StubPool<v1::TokenizerService>& tokenizers_;
-  StubPool<v1::ModelService>& models_;
+  ModelReplicas& models_;
   const BackendMonitor& monitor_;
   ServingGate& gate_;
   CallAdmission& admission_;

@@ -9,6 +9,7 @@
 #include "common/metrics_server.h"
 #include "common/program.h"
 #include "common/rpc/call_log.h"
+#include "common/rpc/channel.h"
 #include "common/rpc/client_security_flags.h"
 #include "common/rpc/gate_metrics.h"
 #include "common/rpc/rpc_metrics.h"
@@ -21,12 +22,16 @@
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/call_admission.h"
 #include "services/gateway/gateway_service.h"
+#include "services/gateway/model_addresses.h"
+#include "services/gateway/model_replicas.h"
 #include "services/gateway/stub_pool.h"
 
 ABSL_FLAG(std::string, listen, "127.0.0.1:50050", "Address to serve on, HOST:PORT.");
 ABSL_FLAG(std::string, tokenizer, "127.0.0.1:50051",
           "The tokenizer service: any gRPC target; dns:///NAME:PORT balances over replicas.");
-ABSL_FLAG(std::string, model, "127.0.0.1:50052", "The model service: likewise.");
+ABSL_FLAG(std::string, model, "127.0.0.1:50052",
+          "The replicas of the model service: gRPC targets separated by commas; dns:///NAME:PORT "
+          "is one for each address of the name. Calls with the same beginning go to the same one.");
 ABSL_FLAG(int64_t, max_calls, 1000,
           "Most Generate calls under way, until their clients have all; more are refused.");
 
@@ -48,8 +53,14 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(const auto listening,
                    ServerAccessFromFlags(absl::GetFlag(FLAGS_listen), observers));
   ASSIGN_OR_RETURN(const auto calling, ChannelCredentialsFromFlags());
-  StubPool<v1::TokenizerService> tokenizers(absl::GetFlag(FLAGS_tokenizer), calling);
-  StubPool<v1::ModelService> models(absl::GetFlag(FLAGS_model), calling);
+  StubPool<v1::TokenizerService> tokenizers(
+      absl::GetFlag(FLAGS_tokenizer), calling,
+      {.retried_service = "llama.v1.TokenizerService", .checks_health = true});
+  // The monitor asks those that are not healthy, too, for they know why.
+  const auto monitored = v1::TokenizerService::NewStub(CreateChannel(
+      absl::GetFlag(FLAGS_tokenizer), calling, {.retried_service = "llama.v1.TokenizerService"}));
+  ASSIGN_OR_RETURN(ModelAddresses addresses, ModelAddresses::Create(absl::GetFlag(FLAGS_model)));
+  ModelReplicas models(std::move(addresses), calling, LogInfo);
   ServingGate gate;
   CallAdmission admission({.max_calls = absl::GetFlag(FLAGS_max_calls)});
   ASSIGN_OR_RETURN(const auto metrics,
@@ -64,16 +75,15 @@ absl::Status Run() {
   std::unique_ptr<BackendMonitor> monitor;
   {
     MutexLock lock(&mutex);
-    monitor =
-        std::make_unique<BackendMonitor>(tokenizers.first(), models.first(), gate, [&](bool ready) {
-          MutexLock changed(&mutex);
-          if (server != nullptr) server->SetReady(ready);
-          const std::string state = ready ? "ready: tokenizer and model serve and fit each other"
-                                          : absl::StrCat("not ready: ", gate.Check().message());
-          if (state != said) LogInfo(state);
-          said = state;
-          is_ready = ready;
-        });
+    monitor = std::make_unique<BackendMonitor>(*monitored, models, gate, [&](bool ready) {
+      MutexLock changed(&mutex);
+      if (server != nullptr) server->SetReady(ready);
+      const std::string state = ready ? "ready: tokenizer and model serve and fit each other"
+                                      : absl::StrCat("not ready: ", gate.Check().message());
+      if (state != said) LogInfo(state);
+      said = state;
+      is_ready = ready;
+    });
   }
   GatewayServiceImpl service(tokenizers, models, *monitor, gate, admission);
   ASSIGN_OR_RETURN(std::unique_ptr<Server> started,

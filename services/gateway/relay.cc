@@ -7,6 +7,7 @@
 #include "common/proto_duration.h"
 #include "common/rpc/call_context.h"
 #include "services/gateway/backend_status.h"
+#include "services/gateway/prefix_key.h"
 
 namespace llama {
 namespace {
@@ -37,9 +38,11 @@ Relay::Relay(Pools pools, CallAdmission::Place& place, const v1::GenerateRequest
       deadline_(deadline),
       notes_(std::move(notes)),
       matcher_(StopSequences(request), request.stopping().min_tokens()) {
-  for (grpc::ClientContext* const context : {&encode_context_, &model_context_, &decode_context_}) {
-    ForwardCall(caller, *notes_, *context);
-  }
+  for (grpc::ClientContext* const context : Contexts()) ForwardCall(caller, *notes_, *context);
+}
+
+std::array<grpc::ClientContext*, 4> Relay::Contexts() {
+  return {&encode_context_, &models_[0].context, &models_[1].context, &decode_context_};
 }
 
 void Relay::Start(std::shared_ptr<Stream> client) {
@@ -51,8 +54,7 @@ void Relay::Start(std::shared_ptr<Stream> client) {
 
 void Relay::Encode() {
   tokenizer_stub_ = pools_.tokenizers.Take();
-  model_stub_ = pools_.models.Take();
-  for (grpc::ClientContext* const context : {&encode_context_, &model_context_, &decode_context_}) {
+  for (grpc::ClientContext* const context : Contexts()) {
     if (deadline_ != absl::InfiniteFuture()) context->set_deadline(absl::ToChronoTime(deadline_));
   }
   *encode_request_.mutable_prompt() = request_.prompt();
@@ -63,9 +65,7 @@ void Relay::Encode() {
 
 void Relay::OnClientChange() {
   if (client_->cancelled() && !cancelled_.exchange(true)) {
-    encode_context_.TryCancel();
-    model_context_.TryCancel();
-    decode_context_.TryCancel();
+    for (grpc::ClientContext* const context : Contexts()) context->TryCancel();
     if (place_.Withdraw()) End(absl::CancelledError("the call was cancelled"));
   }
   ResumeIfParked();
@@ -86,17 +86,21 @@ void Relay::OnEncoded(const grpc::Status& status) {
   *model_request_.mutable_eos_token_ids() = encoded_.eos_token_ids();
   *model_request_.mutable_output() = request_.output();
   model_request_.set_cache_salt(request_.cache_salt());
-  StartModel();
+  std::unique_ptr<ModelReplicas::Lease> replica = pools_.models.Take(PrefixKey(request_));
+  if (replica == nullptr) return End(NoModel());
+  StartModel(std::move(replica));
 }
 
 // Operations of the two streams are started from each other's reactions: the holds keep gRPC from
 // ending the calls meanwhile. End() lets go of them.
-void Relay::StartModel() {
-  model_.relay = shared_from_this();
-  model_stub_->async()->Generate(&model_context_, &model_request_, &model_);
-  model_.AddHold();
-  model_.StartRead(&from_model_);
-  model_.StartCall();
+void Relay::StartModel(std::unique_ptr<ModelReplicas::Lease> replica) {
+  ModelCall& call = model();
+  call.relay = shared_from_this();
+  call.replica = std::move(replica);
+  call.replica->stub().async()->Generate(&call.context, &model_request_, &call);
+  call.AddHold();
+  call.StartRead(&from_model_);
+  call.StartCall();
 }
 
 void Relay::StartDecoder() {
@@ -113,13 +117,13 @@ void Relay::ReadModel() {
 }
 
 void Relay::ResumeIfParked() {
-  if (parked_.exchange(false)) model_.StartRead(&from_model_);
+  if (parked_.exchange(false)) model().StartRead(&from_model_);
 }
 
 void Relay::OnModelRead(bool ok) {
   if (!ok) {
     // The end of the stream; OnModelDone() will tell which.
-    model_.RemoveHold();
+    model().RemoveHold();
     return;
   }
   if (!taken_) {
@@ -172,7 +176,24 @@ void Relay::OnModelRead(bool ok) {
 // The model's stream ended. If the relay has not, that is why it ends.
 void Relay::OnModelDone(const grpc::Status& status) {
   if (ended_) return;
+  if (!cancelled_) model().replica->Failed(status);
+  if (TryAnotherReplica(status)) return;
   End(sequence_ == 0 ? BackendFailed("model", status) : BackendLost("model", status, tokens_));
+}
+
+// Whether the call goes on with another replica, after one that could not take it: nothing of a
+// reply has come, so none is given twice.
+bool Relay::TryAnotherReplica(const grpc::Status& status) {
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE || taken_ || cancelled_ ||
+      attempt_ + 1 == models_.size()) {
+    return false;
+  }
+  auto other = pools_.models.TakeOther(PrefixKey(request_), *model().replica);
+  if (other == nullptr) return false;
+  model().replica = nullptr;
+  ++attempt_;
+  StartModel(std::move(other));
+  return true;
 }
 
 // Sends the next token to the decoder: one at a time if it matters which text is whose.
@@ -306,11 +327,11 @@ void Relay::End(const absl::Status& status) {
   // After a reply that the model finished both end by themselves. Cancelled while their statuses
   // are on the way, they would count as cancelled where they were answered.
   if (!finished_.has_value() || !status.ok()) {
-    model_context_.TryCancel();
+    model().context.TryCancel();
     decode_context_.TryCancel();
   }
   // Unless its call is over or has not begun, which its empty pointer tells.
-  if (model_.relay != nullptr) model_.RemoveHold();
+  if (model().relay != nullptr) model().RemoveHold();
   if (decode_.relay != nullptr) decode_.RemoveHold();
   place_.Answer(status);  // Last: it may end other calls, and begin some.
 }

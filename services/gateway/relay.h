@@ -1,6 +1,7 @@
 #ifndef LLAMA_SERVICES_GATEWAY_RELAY_H_
 #define LLAMA_SERVICES_GATEWAY_RELAY_H_
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -17,13 +18,15 @@
 #include "llama/v1/tokenizer_service.grpc.pb.h"
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/call_admission.h"
+#include "services/gateway/model_replicas.h"
 #include "services/gateway/stop_matcher.h"
 #include "services/gateway/stub_pool.h"
 
 namespace llama {
 
 // One Generate call on its way: when its turn has come, Encode, then the model's stream, whose
-// tokens go through DecodeStream and the stop sequences to the client.
+// tokens go through DecodeStream and the stop sequences to the client. A replica of the model that
+// is UNAVAILABLE before its first message is replaced by another one, once.
 //
 // One thing happens after the other: each reaction of gRPC starts the next operation, so that all
 // but the atomic members belong to whoever runs the current reaction, and no lock is needed. Only
@@ -37,7 +40,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   // Must outlive the relay.
   struct Pools {
     StubPool<v1::TokenizerService>& tokenizers;
-    StubPool<v1::ModelService>& models;
+    ModelReplicas& models;
   };
 
   // `place` is the client's stream's. `caller`: on whose behalf, for the model's fair shares.
@@ -56,6 +59,8 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   class ModelCall final : public grpc::ClientReadReactor<v1::ModelServiceGenerateResponse> {
    public:
     std::shared_ptr<Relay> relay;
+    grpc::ClientContext context;
+    std::unique_ptr<ModelReplicas::Lease> replica;
 
    private:
     void OnReadDone(bool ok) override { relay->OnModelRead(ok); }
@@ -79,9 +84,13 @@ class Relay final : public std::enable_shared_from_this<Relay> {
     }
   };
 
+  // The attempt under way, or that is next.
+  ModelCall& model() { return models_[attempt_]; }
+  std::array<grpc::ClientContext*, 4> Contexts();
   void Encode();
   void OnEncoded(const grpc::Status& status);
-  void StartModel();
+  void StartModel(std::unique_ptr<ModelReplicas::Lease> replica);
+  bool TryAnotherReplica(const grpc::Status& status);
   void StartDecoder();
   void ReadModel();
   void ResumeIfParked();
@@ -112,15 +121,15 @@ class Relay final : public std::enable_shared_from_this<Relay> {
 
   // From its turn on, so that calls that wait for theirs take no connections.
   std::shared_ptr<v1::TokenizerService::Stub> tokenizer_stub_;
-  std::shared_ptr<v1::ModelService::Stub> model_stub_;
-  grpc::ClientContext encode_context_, model_context_, decode_context_;
+  grpc::ClientContext encode_context_, decode_context_;
   v1::EncodeRequest encode_request_;
   v1::EncodeResponse encoded_;
   v1::ModelServiceGenerateRequest model_request_;
   v1::ModelServiceGenerateResponse from_model_;
   v1::DecodeStreamRequest to_decode_;
   v1::DecodeStreamResponse decoded_;
-  ModelCall model_;
+  std::array<ModelCall, 2> models_;  // One after the other.
+  size_t attempt_ = 0;
   DecodeCall decode_;
   bool taken_ = false;  // By the model.
   bool ended_ = false;

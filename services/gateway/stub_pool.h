@@ -21,9 +21,13 @@ class StubPool {
  public:
   using Stub = typename Service::Stub;
 
-  explicit StubPool(std::string target, std::shared_ptr<grpc::ChannelCredentials> credentials =
-                                            grpc::InsecureChannelCredentials())
-      : target_(std::move(target)), credentials_(std::move(credentials)) {
+  explicit StubPool(
+      std::string target,
+      std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials(),
+      ChannelOptions options = {})
+      : target_(std::move(target)),
+        credentials_(std::move(credentials)),
+        options_(std::move(options)) {
     MutexLock lock(&mutex_);
     connections_.push_back(Connect());
     first_ = connections_.front()->stub.get();
@@ -62,7 +66,7 @@ class StubPool {
 
   std::unique_ptr<Connection> Connect() const {
     auto connection = std::make_unique<Connection>();
-    connection->stub = Service::NewStub(llama::CreateChannel(target_, credentials_));
+    connection->stub = Service::NewStub(llama::CreateChannel(target_, credentials_, options_));
     return connection;
   }
   void Release(Connection* released) {
@@ -80,6 +84,7 @@ class StubPool {
 
   const std::string target_;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
+  const ChannelOptions options_;
   mutable Mutex mutex_;
   std::vector<std::unique_ptr<Connection>> connections_ ABSL_GUARDED_BY(mutex_);
   Stub* first_ = nullptr;

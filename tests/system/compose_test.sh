@@ -173,8 +173,10 @@ pass "two models are healthy"
 echo "== Restart a model in mid-use"
 # Ten callers one after the other, three at a time, who try again when the gateway says UNAVAILABLE.
 caller() {
-  for _ in $(seq 10); do
-    until call Generate "$request" >"$scratch/reply.$1" 2>"$scratch/error.$1"; do
+  local n
+  for n in $(seq 10); do
+    # With a salt of its own, each belongs to one of the models.
+    until call Generate "${request%\}},\"cache_salt\":\"$1.$n\"}" >"$scratch/reply.$1" 2>"$scratch/error.$1"; do
       if ! grep -q '^ *Code: Unavailable' "$scratch/error.$1" || grep -q BACKEND_LOST "$scratch/error.$1"; then
         cat "$scratch/error.$1" >&2
         return 1
@@ -193,7 +195,9 @@ pass "30 replies, all the same, while a model was restarted"
 "$engine" logs "$model" 2>&1 | grep 'info drained$' >/dev/null || fail "the model did not drain"
 wait_for 60 "$model healthy" healthy "$model"
 both_answer() {
-  for _ in 1 2 3 4; do call Generate "$request" >/dev/null 2>&1 || true; done
+  for i in {1..16}; do  # Each prompt has a model that it belongs to.
+    call Generate '{"prompt":{"text":"'"$i"'"},"stopping":{"max_tokens":1}}' >/dev/null 2>&1 || true
+  done
   for name in "${models[@]}"; do
     [[ $(metric "$name" 'lnb_rpc_requests_total{code="OK",method="llama.v1.ModelService/Generate"}') -gt 0 ]] || return 1
   done

@@ -24,8 +24,8 @@ class Authority:
     def openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
 
-    def issue(self, name, subject="localhost"):
-        (self.folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{subject},IP:127.0.0.1\n")
+    def issue(self, name, subject="localhost", address="127.0.0.1"):
+        (self.folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{subject},IP:{address}\n")
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={subject}",
                      "-keyout", f"{name}.key.new", "-out", f"{name}.csr")
         self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem", "-CAkey", f"{self.name}.key",

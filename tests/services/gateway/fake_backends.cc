@@ -144,6 +144,16 @@ void FakeModel::SetVocabularySize(int64_t size) {
   vocabulary_size_ = size;
 }
 
+void FakeModel::SetDigest(std::string digest) {
+  MutexLock lock(&mutex_);
+  digest_ = std::move(digest);
+}
+
+int64_t FakeModel::begun() const {
+  MutexLock lock(&mutex_);
+  return begun_;
+}
+
 v1::ModelServiceGenerateRequest FakeModel::last_request() const {
   MutexLock lock(&mutex_);
   return last_request_;
@@ -180,6 +190,7 @@ grpc::Status FakeModel::GetModelInfo(grpc::ServerContext*, const v1::GetModelInf
                                      v1::GetModelInfoResponse* response) {
   MutexLock lock(&mutex_);
   response->mutable_model()->set_name("fake");
+  response->mutable_model()->set_digest(digest_);
   response->mutable_dimensions()->set_vocab_size(vocabulary_size_);
   if (request->tensors()) response->add_tensors()->set_name("norm.weight");
   return info_;

@@ -77,8 +77,10 @@ class FakeModel final : public v1::ModelService::Service {
   void SetScript(Script script);
   void FailInfo(grpc::Status status);
   void SetVocabularySize(int64_t size);
+  void SetDigest(std::string digest);
   v1::ModelServiceGenerateRequest last_request() const;
-  // Whether this many Generate calls have begun, or ended, before long.
+  int64_t begun() const;  // Generate calls so far.
+  // Whether this many of them have begun, or ended, before long.
   bool AwaitBegun(int64_t calls);
   bool AwaitOver(int64_t calls);
 
@@ -95,6 +97,7 @@ class FakeModel final : public v1::ModelService::Service {
   Script script_ ABSL_GUARDED_BY(mutex_);
   grpc::Status info_ ABSL_GUARDED_BY(mutex_);
   int64_t vocabulary_size_ ABSL_GUARDED_BY(mutex_) = kVocabularySize;
+  std::string digest_ ABSL_GUARDED_BY(mutex_);
   v1::ModelServiceGenerateRequest last_request_ ABSL_GUARDED_BY(mutex_);
   int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t over_ ABSL_GUARDED_BY(mutex_) = 0;

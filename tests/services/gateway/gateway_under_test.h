@@ -17,6 +17,8 @@
 #include "services/gateway/backend_monitor.h"
 #include "services/gateway/call_admission.h"
 #include "services/gateway/gateway_service.h"
+#include "services/gateway/model_addresses.h"
+#include "services/gateway/model_replicas.h"
 #include "services/gateway/stub_pool.h"
 
 namespace llama {
@@ -28,8 +30,8 @@ class GatewayUnderTest {
                    const ServerOptions& options = {}, const CallAdmissionOptions& admission = {})
       : admission_(admission),
         tokenizers_(tokenizer),
-        models_(model),
-        monitor_(tokenizers_.first(), models_.first(), gate_,
+        models_(ModelAddresses::Create(model).value()),
+        monitor_(tokenizers_.first(), models_, gate_,
                  [this](bool ready) {
                    MutexLock lock(&mutex_);
                    ++looks_;
@@ -69,7 +71,7 @@ class GatewayUnderTest {
   int64_t looks_ ABSL_GUARDED_BY(mutex_) = 0;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
   StubPool<v1::TokenizerService> tokenizers_;
-  StubPool<v1::ModelService> models_;
+  ModelReplicas models_;
   std::unique_ptr<Server> server_;  // The monitor tells it; drained before the service goes.
   BackendMonitor monitor_;
   GatewayServiceImpl service_;
