@@ -38,13 +38,10 @@ class DemoModelTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.services = Services(DEMO_MODEL)
+        cls.addClassCleanup(cls.services.__exit__)
         for service in (cls.services.tokenizer, cls.services.model, cls.services.gateway):
             service.wait_until_ready()
         cls.client = cls.services.client()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.services.__exit__()
 
     def test_the_context_is_what_the_model_was_made_for(self):
         info = self.client.unary("llama.v1.GatewayService/GetInfo")

@@ -217,16 +217,13 @@ class LogTest(unittest.TestCase):
 class FloodTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, cls.limits[1]), cls.limits[1]))
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        cls.addClassCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, limits[1]), limits[1]))
         cls.services = Services()
+        cls.addClassCleanup(cls.services.__exit__)
         cls.services.gateway.wait_until_ready()
         cls.whole = text_of(dicts(cls.services, SHORT))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.services.__exit__()
-        resource.setrlimit(resource.RLIMIT_NOFILE, cls.limits)
 
     def assert_serves(self, seconds=10):
         start = time.monotonic()

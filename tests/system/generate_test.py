@@ -17,13 +17,10 @@ class GenerateTest(unittest.TestCase):
     def setUpClass(cls):
         # In float32: with rounded activations a close call may go another way on other processors.
         cls.services = Services(model_flags=("--activations=f32",))
+        cls.addClassCleanup(cls.services.__exit__)
         for service in (cls.services.tokenizer, cls.services.model, cls.services.gateway):
             service.wait_until_ready()
         cls.client = cls.services.client()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.services.__exit__()
 
     def generate(self, request, **options):
         return list(self.client.dicts(GENERATE, request, **options))

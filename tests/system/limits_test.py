@@ -88,14 +88,11 @@ class LimitsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.services = Services(flags=("--log_format=json",), tokenizer_flags=(f"--max_prompt_bytes={MAX_PROMPT_BYTES}",))
+        cls.addClassCleanup(cls.services.__exit__)
         cls.services.gateway.wait_until_ready()
         cls.clients = {name: Client(getattr(cls.services, name).address)
                        for name in ("gateway", "model", "tokenizer")}
         cls.calls = 0
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.services.__exit__()
 
     def ask(self, rpc, request):
         """Whether the call was refused, with which details: its first answer is enough."""

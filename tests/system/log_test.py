@@ -37,11 +37,8 @@ class CallLogTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.services = Services(flags=("--log_format=json",))
+        cls.addClassCleanup(cls.services.__exit__)
         cls.services.gateway.wait_until_ready()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.services.__exit__()
 
     def call(self, request, request_id, expected=grpc.StatusCode.OK, cancel_after=None, **options):
         """Makes a call and waits until every service has said that its part is over: {method: [lines]}."""

@@ -58,6 +58,7 @@ class SecurityTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.temporary.cleanup)
         cls.authority = Authority(cls.temporary.name, "ca")
         cls.other = Authority(cls.temporary.name, "other")
         for name in ("server", "client"):
@@ -71,10 +72,6 @@ class SecurityTest(unittest.TestCase):
         cls.mutual = [*cls.listen, f"--tls_client_ca={folder('ca.pem')}", f"--accepted_tokens={folder('tokens')}"]
         cls.calling = [f"--ca={folder('ca.pem')}", f"--certificate={folder('client.pem')}",
                        f"--key={folder('client.key')}", f"--token={folder('token')}"]
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
 
     def start(self, program, service, *flags):
         started = Service(program, service, *flags)
