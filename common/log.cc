@@ -157,7 +157,9 @@ absl::Status SetUpLog(absl::string_view level, absl::string_view format) {
                   : "%Y-%m-%d %H:%M:%S.%e %l %v"));
   state->logger->set_error_handler([](const std::string&) {});
   const std::unique_ptr<LogState> before(g_log.exchange(state.release()));
-  if (before == nullptr) std::atexit(FlushAtExit);
+  if (before == nullptr && std::atexit(FlushAtExit) != 0) {
+    return absl::ResourceExhaustedError("cannot have the log written at the exit");
+  }
   return absl::OkStatus();
 }
 

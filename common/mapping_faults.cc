@@ -52,7 +52,7 @@ void OnBusError(int, siginfo_t* info, void*) {
     _exit(1);
   }
   // Not a file of ours: the access, tried again, ends the process.
-  signal(SIGBUS, SIG_DFL);
+  (void)signal(SIGBUS, SIG_DFL);
 }
 
 }  // namespace

@@ -37,8 +37,13 @@ std::string ProgramName(const char* path) {
 [[noreturn]] void ExitForUsage(absl::string_view program, absl::string_view problem) {
   const std::string line =
       absl::StrCat(program, ": ", Printable(problem), " (see ", program, " --help)\n");
-  std::fputs(line.c_str(), stderr);
+  (void)std::fputs(line.c_str(), stderr);  // Where it fails, the exit status tells.
   std::exit(kExitUsage);
+}
+
+[[noreturn]] void PrintAndExit(const std::string& text) {
+  const bool written = std::fputs(text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0;
+  std::exit(written ? 0 : kExitFailure);
 }
 
 bool IsAbseils(const absl::CommandLineFlag& flag) {
@@ -69,8 +74,7 @@ bool IsAbseils(const absl::CommandLineFlag& flag) {
                   "environment, where set.\n"
                   "  --help, --version\n      Print this text, or the version, and exit.\n"
                   "\nExit status: 0 success, 1 failure, 2 wrong usage.\n");
-  std::fputs(text.c_str(), stdout);
-  std::exit(std::fflush(stdout) == 0 ? 0 : kExitFailure);
+  PrintAndExit(text);
 }
 
 void CheckFlags(const std::vector<std::string>& arguments, int depth, absl::string_view program);
@@ -167,8 +171,7 @@ void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
       PrintHelp(program, purpose);
     }
     if (argument == "--version" || argument == "-version") {
-      std::printf("%s %s\n", program.c_str(), std::string(ProgramVersion()).c_str());
-      std::exit(std::fflush(stdout) == 0 ? 0 : kExitFailure);
+      PrintAndExit(absl::StrCat(program, " ", ProgramVersion(), "\n"));
     }
   }
   CheckFlags({argv + 1, argv + argc}, 0, program);
@@ -177,8 +180,8 @@ void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
 
 int ReportFailure(absl::string_view program, const absl::Status& status) {
   const std::string line = absl::StrCat(program, ": ", Printable(status.message()), "\n");
-  FlushLog(absl::Seconds(1));  // What led to it goes first.
-  std::fputs(line.c_str(), stderr);
+  FlushLog(absl::Seconds(1));              // What led to it goes first.
+  (void)std::fputs(line.c_str(), stderr);  // Where it fails, the exit status tells.
   return absl::IsInvalidArgument(status) && absl::StartsWith(status.message(), "--") ? kExitUsage
                                                                                      : kExitFailure;
 }

@@ -145,17 +145,22 @@ absl::StatusOr<std::optional<v1::GenerateRequest>> OneShotFromFlags(bool one_sho
   return request;
 }
 
+// For the eye alone: what cannot be drawn is left out.
+void DrawLoadingBar(int64_t percent) {
+  (void)std::fprintf(stderr, "\r%s", RenderLoadingBar(percent).c_str());
+}
+
 // Waits until the gateway has loaded, with a bar on a terminal's standard error.
 absl::StatusOr<v1::GetInfoResponse> AwaitGateway(GatewayClient& client) {
   const bool bar = isatty(STDERR_FILENO) != 0;
   bool drawn = false;
   auto info = client.GetInfo(false, [&](int64_t percent) {
     if (!bar) return;
-    std::fprintf(stderr, "\r%s", RenderLoadingBar(percent).c_str());
+    DrawLoadingBar(percent);
     drawn = true;
   });
-  if (drawn && info.ok()) std::fprintf(stderr, "\r%s", RenderLoadingBar(100).c_str());
-  if (drawn) std::fputs("\n", stderr);
+  if (drawn && info.ok()) DrawLoadingBar(100);
+  if (drawn) (void)std::fputs("\n", stderr);
   return info;
 }
 
@@ -206,7 +211,7 @@ bool NamesOneShot(absl::string_view argument) {
 int main(int argc, char** argv) {
   // Line editing counts characters in the user's encoding, which is UTF-8 or plain.
   if (std::setlocale(LC_CTYPE, "") == nullptr || MB_CUR_MAX == 1) {
-    std::setlocale(LC_CTYPE, "C.UTF-8");
+    (void)std::setlocale(LC_CTYPE, "C.UTF-8");  // Where there is none, it stays plain.
   }
   bool one_shot = false;
   for (int i = 1; i < argc; ++i) one_shot = one_shot || llama::NamesOneShot(argv[i]);

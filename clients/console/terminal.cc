@@ -15,7 +15,7 @@
 namespace llama {
 
 absl::Status PrepareStandardStreams() {
-  std::signal(SIGPIPE, SIG_IGN);
+  (void)std::signal(SIGPIPE, SIG_IGN);  // It exists and may be ignored.
   absl::Status status;
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) >= 0) continue;

@@ -91,8 +91,9 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
 }
 
 void Print(const std::string& text) {
-  std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
+  // A failure stays in ferror(), which Run() looks at.
+  (void)std::fputs(text.c_str(), stdout);
+  (void)std::fflush(stdout);
 }
 
 absl::Status Run() {

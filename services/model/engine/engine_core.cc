@@ -116,10 +116,9 @@ absl::StatusOr<EngineCore::Arrival> EngineCore::Reserve(std::unique_ptr<Sequence
 }
 
 Backlog EngineCore::BacklogOf(const std::string& caller) const {
-  const auto sum = [this](const Waiting& waiting, const Waiting& arriving) {
-    return Waiting{
-        .requests = std::max<int64_t>(0, waiting.requests + arriving.requests - free_places_),
-        .prefill_tokens = waiting.prefill_tokens + arriving.prefill_tokens};
+  const auto sum = [places = free_places_](const Waiting& waiting, const Waiting& arriving) {
+    return Waiting{.requests = std::max<int64_t>(0, waiting.requests + arriving.requests - places),
+                   .prefill_tokens = waiting.prefill_tokens + arriving.prefill_tokens};
   };
   return {.all = sum(waiting_, arriving_),
           .callers = sum(Find(waiting_of_, caller), Find(arriving_of_, caller)),
