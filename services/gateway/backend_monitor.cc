@@ -61,12 +61,13 @@ std::shared_ptr<const Backends> BackendMonitor::backends() const {
 void BackendMonitor::Run() {
   for (bool stop = false; !stop;) {
     absl::StatusOr<std::shared_ptr<const Backends>> found = Look();
-    const bool ready = found.ok();
+    const absl::Status status = found.status();
+    const bool ready = status.ok();
     if (ready) {
       MutexLock lock(&mutex_);
       backends_ = *std::move(found);
     }
-    gate_.SetUnavailable(ready ? absl::OkStatus() : found.status());
+    gate_.SetUnavailable(status);
     on_change_(ready);
     MutexLock lock(&mutex_);
     stop = mutex_.AwaitUntil([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_; },

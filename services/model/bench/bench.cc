@@ -117,8 +117,10 @@ class Bench {
     std::vector<BatchToken> batch;
     const double flops = 2.0 * static_cast<double>(work_.layer_weights * tokens) +
                          2.0 * static_cast<double>(work_.output_weights);
+    // Each token looks at itself and at those before.
+    const int64_t pairs = tokens * (tokens + 1) / 2;
     const double attention_flops =
-        static_cast<double>(work_.attention_flops) * static_cast<double>(tokens * (tokens + 1) / 2);
+        static_cast<double>(work_.attention_flops) * static_cast<double>(pairs);
     std::vector<double> speeds, shares;
     Repeat(
         [&] {

@@ -163,9 +163,11 @@ class Parser {
       case kEmptyTuple:
         return PushTuple(0);
       case kTuple1:
+        return PushTuple(1);
       case kTuple2:
+        return PushTuple(2);
       case kTuple3:
-        return PushTuple(static_cast<size_t>(opcode - kTuple1 + 1));
+        return PushTuple(3);
       case kTupleFromMark: {
         ASSIGN_OR_RETURN(const size_t mark, PopMark());
         return PushTuple(stack_.size() - mark);

@@ -30,13 +30,14 @@ double MeasureReadSpeed(const Kernels& kernels, ThreadTeam& team, std::span<cons
   for (const size_t cols : {size_t{512}, size_t{4} << 10, size_t{16} << 10, size_t{256} << 10}) {
     const size_t rows = elements / cols;
     if (rows < 4 * team.size()) continue;
+    const size_t bytes = rows / 4 * 4 * cols * sizeof(Bf16);  // In whole fours, as they are shared.
     for (int pass = 0; pass < passes; ++pass) {
       const double seconds = TimeTogether(team, [&](size_t thread) {
         const auto [begin, end] = Share(rows, thread, team.size(), 4);
         sums[thread] +=
             kernels.read_rows_bf16(memory.data() + begin * cols * sizeof(Bf16), end - begin, cols);
       });
-      best = std::max(best, static_cast<double>(rows / 4 * 4 * cols * sizeof(Bf16)) / seconds);
+      best = std::max(best, static_cast<double>(bytes) / seconds);
     }
   }
   return best;
