@@ -1,4 +1,5 @@
 """Starts and stops the real programs for the system tests."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -10,6 +11,7 @@ import time
 from reflection_client import Client
 
 BIN = pathlib.Path(os.environ["LLAMA_BIN"])
+SANITIZED = "LNB_SANITIZED" in os.environ  # Programs that take several times the time and memory.
 DATA = pathlib.Path(__file__).parent.parent / "data"
 STORIES = DATA / "stories260K"
 
@@ -60,7 +62,9 @@ class Service:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        text = self.log_text()
         self.log.close()
+        assert "Sanitizer: " not in text and "runtime error: " not in text, text
 
 
 class Services:
@@ -82,8 +86,9 @@ class Services:
         return self
 
     def __exit__(self, *_):
-        for service in (self.gateway, self.model, self.tokenizer):
-            service.close()
+        with contextlib.ExitStack() as closing:  # The last first, and each whatever becomes of the others.
+            for service in (self.tokenizer, self.model, self.gateway):
+                closing.callback(service.close)
 
     def client(self):
         return Client(self.gateway.address)
