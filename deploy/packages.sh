@@ -6,8 +6,8 @@ packages=(ca-certificates cmake g++ libabsl-dev libedit-dev libgrpc++-dev libicu
   libspdlog-dev libssl-dev ninja-build pkg-config prometheus-cpp-dev protobuf-compiler
   protobuf-compiler-grpc zlib1g-dev)
 if [[ ${1:-build} == test ]]; then
-  packages+=(clang clang-format debootstrap dpkg-dev file jq libbenchmark-dev libclang-rt-14-dev libgmock-dev
-    libgtest-dev libsentencepiece-dev lintian openssl prometheus python3-grpcio python3-protobuf python3-yaml
+  packages+=(clang clang-format clang-tidy debootstrap dpkg-dev file jq libbenchmark-dev libclang-rt-14-dev
+    libgmock-dev libgtest-dev libsentencepiece-dev lintian openssl prometheus python3-grpcio python3-protobuf python3-yaml
     shellcheck systemd-container)
 fi
 

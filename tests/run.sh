@@ -3,7 +3,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-section() { printf '\n== %s\n' "$*"; }
+# Begins a section; says how long the one before took.
+title=
+began=0
+section() {
+  if [[ -n $title ]]; then echo "== $((SECONDS - began)) s: $title"; fi
+  title=$*
+  began=$SECONDS
+  if [[ -n $title ]]; then printf '\n== %s\n' "$title"; fi
+}
+trap 'kill $(jobs -p) 2>/dev/null || true; section; echo "== $SECONDS s in all"' EXIT
 
 section "Packages"
 bash deploy/packages.sh test
@@ -18,22 +27,28 @@ cmake --preset release -DBUILD_TESTING=ON
 cmake --build --preset release
 ctest --preset release -j 2
 
-section "Debian packages, in a fresh Debian"
-bash tests/system/package_test.sh build/release || [[ $? -eq 77 ]]
-
-section "All that reads files and input, with AddressSanitizer and UndefinedBehaviorSanitizer"
+section "All that reads files, input and requests, with AddressSanitizer and UndefinedBehaviorSanitizer"
 cmake --preset asan
-cmake --build --preset asan --target tests_without_grpc
+cmake --build --preset asan --target tests_without_grpc system_test_programs
 ctest --preset asan -LE grpc -j 2
+ctest --preset asan -R '^system/(bad_input|generate|lifecycle|limits|log|overload|restart)$' -j 2
 
 section "What threads share, with ThreadSanitizer"
 cmake --preset tsan
-cmake --build --preset tsan --target common_mutex_test common_rpc_outbox_test \
-  common_rpc_serving_gate_test services_model_threads_thread_team_test
-ctest --preset tsan -R '^(common/mutex|common/rpc/outbox|common/rpc/serving_gate|services/model/threads/thread_team)$'
+cmake --build --preset tsan --target common_mutex_test common_rpc_outbox_test common_rpc_serving_gate_test \
+  services_gateway_call_admission_test services_model_threads_thread_team_test
+ctest --preset tsan -R '^(common/mutex|common/rpc/(outbox|serving_gate)|services/gateway/call_admission|services/model/threads/thread_team)$'
 
 section "Containers, where there is an engine"
 bash tests/system/compose_test.sh || [[ $? -eq 77 ]]
 
-section "Fuzzing for five minutes"
-nice bash tests/fuzz/run.sh 300
+section "Debian packages in a fresh Debian, five minutes of fuzzing, and clang-tidy beside them"
+cmake --preset fuzz
+cmake --build --preset fuzz
+mapfile -t sources < <(git ls-files 'common/*.cc' 'services/*.cc' 'clients/*.cc')
+nice python3 tests/lint.py build/release "${sources[@]}" >build/lint.log 2>&1 &
+lint=$!
+bash tests/system/package_test.sh build/release || [[ $? -eq 77 ]]
+bash tests/fuzz/run.sh 300
+wait "$lint" || { cat build/lint.log; exit 1; }
+tail -n 1 build/lint.log
