@@ -12,9 +12,10 @@
 namespace llama {
 
 // How long a thread spins before it sleeps. Covers what threads usually wait for one another within
-// a forward pass, which is less than waking takes; beyond it, a spinning thread keeps the processor
-// from whoever is waited for.
-inline constexpr std::chrono::microseconds kTeamSpin{50};
+// a forward pass, and what waking takes on a virtual machine; much less than the milliseconds for
+// which the system lets another process have the processor, so that a thread whose partner has lost
+// its own does not keep whoever is waited for from running.
+inline constexpr std::chrono::microseconds kTeamSpin{300};
 
 struct ThreadTeamOptions {
   std::chrono::nanoseconds spin = kTeamSpin;
@@ -23,8 +24,8 @@ struct ThreadTeamOptions {
 };
 // What suits this many threads. Where they outnumber the processors they do not spin. Where they
 // are as many as the cores, each is bound to one: threads that wake one another every few
-// microseconds are otherwise often put on the same core, and then take turns. Where they are fewer,
-// other processes may use other cores as well, and the system knows better.
+// microseconds have been seen on the same core, taking turns. Where they are fewer, other processes
+// may use other cores as well, and the system knows better.
 ThreadTeamOptions SuitableTeamOptions(size_t threads, const CpuBudget& budget);
 
 // A fixed team of threads, the caller included, that runs one function at a time on all of them.
