@@ -4,7 +4,7 @@ import pathlib
 import unittest
 
 from burst import burst, percentiles
-from services import Services, run
+from services import SANITIZED, Services, run
 
 
 def load(services, *flags):
@@ -58,8 +58,8 @@ class OverloadTest(unittest.TestCase):
             worst.append(refused[-1])
             print("refused:", percentiles(refused))
             self.assert_idle()
-        # About 100 ms on two cores that do nothing else; a second where they are busy.
-        self.assertLess(min(worst), 1)
+        # 50 to 190 ms on two cores that do nothing else; a second where they are busy.
+        self.assertLess(min(worst), 10 if SANITIZED else 1)
 
     def test_cancelled_calls_leave_nothing_behind(self):
         status, report = load(self.services, "--clients=32", "--requests=500", "--cancel_percent=100",
