@@ -83,12 +83,13 @@ void ExpectPartsOfTheWhole(void (*mat_mul)(const W*, size_t, size_t, const X*, s
 
 TEST_P(KernelsTest, AnOutputIsTheSameInEveryTile) {
   constexpr size_t kRows = 20;
-  constexpr size_t kMost = 512;
-  // Rows of one block, of a part of a vector, and of several blocks. The scalar kernels are slow.
+  // Rows of one block, of a part of a vector, of several blocks, and so long that not even four
+  // columns are packed whole. The scalar kernels are slow.
   const bool vectors = GetParam() != SupportedKernels().front();
-  for (const size_t cols : {5, 64, 172, 345, vectors ? 5632 : 100}) {
+  for (const size_t cols : {5, 64, 172, 345, vectors ? 5632 : 100, vectors ? 33'000 : 101}) {
+    const size_t most = cols > 10'000 ? 137 : 512;
     const auto w = RandomFloats(kRows * cols, 3);
-    const auto x = RandomFloats(kMost * cols, 4);
+    const auto x = RandomFloats(most * cols, 4);
     ExpectPartsOfTheWhole(GetParam()->mat_mul_bf16, Rounded(w), Rounded(x), cols);
     ExpectPartsOfTheWhole(GetParam()->mat_mul_bf16_f32, Rounded(w), x, cols);
     ExpectPartsOfTheWhole(GetParam()->mat_mul_f32, w, x, cols);
