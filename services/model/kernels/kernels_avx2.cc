@@ -16,8 +16,9 @@ namespace {
 
 using Vector = __m256;
 constexpr size_t kLanes = 8;
-constexpr size_t kTileRows = 4;
-constexpr size_t kTileCols = 3;
+constexpr size_t kStreamCols = 3;
+constexpr size_t kTileRows = 6;
+constexpr size_t kTileCols = 2;
 constexpr size_t kWideRows = kTileRows;
 constexpr size_t kWideCols = kTileCols;  // 2 by 6 were no faster.
 constexpr size_t kSumQueries = 3;
@@ -81,7 +82,10 @@ LLAMA_TARGET inline void StoreFirst(T* p, size_t n, Vector v) {
 // Inlined always: a call would first write all the sums of a tile to memory.
 template <size_t R>
 [[gnu::always_inline]] LLAMA_TARGET inline void StoreSums(const Vector* sums, float* y, bool add) {
-  static_assert(R <= 4);
+  if constexpr (R > 4) {
+    StoreSums<4>(sums, y, add);
+    return StoreSums<R - 4>(sums + 4, y + 4, add);
+  }
   const Vector a = _mm256_hadd_ps(sums[0], sums[R > 1 ? 1 : 0]);
   const Vector b = R > 2 ? _mm256_hadd_ps(sums[R > 2 ? 2 : 0], sums[R > 3 ? 3 : 0]) : a;
   const Vector quarters = _mm256_hadd_ps(a, b);
@@ -102,19 +106,6 @@ LLAMA_TARGET inline float Most(Vector v) {
   return *std::max_element(lanes, lanes + kLanes);
 }
 
-template <typename Weight, typename Activation>
-struct Dot {
-  using W = Weight;
-  using X = Activation;
-  using WVector = Vector;
-  using XVector = Vector;
-  static constexpr size_t kStep = kLanes;
-  LLAMA_TARGET static Vector LoadW(const W* p) { return Load(p); }
-  LLAMA_TARGET static Vector LoadX(const X* p) { return Load(p); }
-  LLAMA_TARGET static Vector LoadWFirst(const W* p, size_t n) { return LoadFirst(p, n); }
-  LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return Fma(w, x, sum); }
-};
-
 // Pairs of bf16, as vectors of the first and of the second elements.
 LLAMA_TARGET inline Vector FirstOfPairs(__m256i pairs) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
@@ -122,6 +113,55 @@ LLAMA_TARGET inline Vector FirstOfPairs(__m256i pairs) {
 LLAMA_TARGET inline Vector SecondOfPairs(__m256i pairs) {
   return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
 }
+
+// A line of weights at a time. Two vectors of bf16 are the first elements of 8 pairs, and the
+// second ones: one instruction each. Columns are packed likewise, as float32, once for all rows.
+template <typename Weight, typename Activation>
+struct Dot {
+  using W = Weight;
+  using X = Activation;
+  using Packed = float;
+  using WVector = Vector;
+  using XVector = Vector;
+  static constexpr size_t kStep = 64 / sizeof(W);
+  static constexpr size_t kParts = kStep / kLanes;
+  LLAMA_TARGET static Vector LoadW(const Bf16* p, size_t part) {
+    const __m256i pairs =
+        _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + part / 2 * 2 * kLanes));
+    return part % 2 == 0 ? FirstOfPairs(pairs) : SecondOfPairs(pairs);
+  }
+  LLAMA_TARGET static Vector LoadW(const float* p, size_t part) { return Load(p + part * kLanes); }
+  LLAMA_TARGET static Vector LoadWFirst(const W* p, size_t n, size_t part) {
+    W padded[kStep] = {};
+    std::memcpy(padded, p, n * sizeof(W));
+    return LoadW(padded, part);
+  }
+  LLAMA_TARGET static void PackStep(const X* x, float* packed) {
+    if constexpr (sizeof(W) == sizeof(X)) {
+      for (size_t part = 0; part < kParts; ++part) Store(packed + part * kLanes, LoadW(x, part));
+    } else {
+      for (size_t i = 0; i < kStep; i += 2 * kLanes) {
+        const Vector a = Load(x + i);
+        const Vector b = Load(x + i + kLanes);
+        Store(packed + i, InOrder(_mm256_shuffle_ps(a, b, 0x88)));
+        Store(packed + i + kLanes, InOrder(_mm256_shuffle_ps(a, b, 0xDD)));
+      }
+    }
+  }
+  // Two loads a cycle are the limit: the compiler must not load a column again for each row.
+  LLAMA_TARGET static Vector LoadX(const float* p) {
+    Vector v = Load(p);
+    asm("" : "+x"(v));
+    return v;
+  }
+  LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return Fma(w, x, sum); }
+
+ private:
+  // Quarters 0, 2, 1 and 3, as shuffles within halves leave them.
+  LLAMA_TARGET static Vector InOrder(Vector v) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xD8));
+  }
+};
 
 struct KeysBf16 {
   using T = Bf16;

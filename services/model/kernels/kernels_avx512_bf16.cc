@@ -16,6 +16,7 @@ namespace {
 
 using Vector = __m512;
 constexpr size_t kLanes = 16;
+constexpr size_t kStreamCols = 4;
 constexpr size_t kTileRows = 6;
 constexpr size_t kTileCols = 4;
 constexpr size_t kWideRows = 3;
@@ -133,14 +134,19 @@ LLAMA_TARGET inline float Most(Vector v) {
 struct DotBf16 {
   using W = Bf16;
   using X = Bf16;
+  using Packed = Bf16;
   using WVector = __m512bh;
   using XVector = __m512bh;
   static constexpr size_t kStep = 2 * kLanes;
-  LLAMA_TARGET static __m512bh LoadW(const Bf16* p) {
+  static constexpr size_t kParts = 1;
+  LLAMA_TARGET static __m512bh LoadW(const Bf16* p, size_t /*part*/) { return LoadX(p); }
+  LLAMA_TARGET static void PackStep(const Bf16* x, Bf16* packed) {
+    std::memcpy(packed, x, kStep * sizeof *x);
+  }
+  LLAMA_TARGET static __m512bh LoadX(const Bf16* p) {
     return reinterpret_cast<__m512bh>(_mm512_loadu_si512(p));
   }
-  LLAMA_TARGET static __m512bh LoadX(const Bf16* p) { return LoadW(p); }
-  LLAMA_TARGET static __m512bh LoadWFirst(const Bf16* p, size_t n) {
+  LLAMA_TARGET static __m512bh LoadWFirst(const Bf16* p, size_t n, size_t /*part*/) {
     return reinterpret_cast<__m512bh>(
         _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << n) - 1), p));
   }
@@ -153,12 +159,19 @@ template <typename Weight>
 struct DotF32 {
   using W = Weight;
   using X = float;
+  using Packed = float;
   using WVector = Vector;
   using XVector = Vector;
   static constexpr size_t kStep = kLanes;
-  LLAMA_TARGET static Vector LoadW(const W* p) { return Load(p); }
+  static constexpr size_t kParts = 1;
+  LLAMA_TARGET static Vector LoadW(const W* p, size_t /*part*/) { return Load(p); }
+  LLAMA_TARGET static Vector LoadWFirst(const W* p, size_t n, size_t /*part*/) {
+    return LoadFirst(p, n);
+  }
+  LLAMA_TARGET static void PackStep(const float* x, float* packed) {
+    std::memcpy(packed, x, kStep * sizeof *x);
+  }
   LLAMA_TARGET static Vector LoadX(const float* p) { return Load(p); }
-  LLAMA_TARGET static Vector LoadWFirst(const W* p, size_t n) { return LoadFirst(p, n); }
   LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return Fma(w, x, sum); }
 };
 
@@ -166,7 +179,7 @@ struct KeysBf16 {
   using T = Bf16;
   static constexpr size_t kPer = 2;
   static constexpr size_t kVectors = 1;
-  LLAMA_TARGET static __m512bh LoadKeys(const Bf16* p) { return DotBf16::LoadW(p); }
+  LLAMA_TARGET static __m512bh LoadKeys(const Bf16* p) { return DotBf16::LoadX(p); }
   LLAMA_TARGET static __m512bh LoadQuery(const Bf16* p) {
     int32_t pair;
     std::memcpy(&pair, p, sizeof pair);

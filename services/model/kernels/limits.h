@@ -9,10 +9,10 @@ LLAMA_TARGET inline void SetOne(Bf16& value) { value = ToBf16(1); }
 template <typename Op, size_t Sums>
 LLAMA_TARGET uint64_t MultiplyAdds(size_t rounds) {
   typename Op::W w[Op::kStep];
-  typename Op::X x[Op::kStep];
+  typename Op::Packed x[Op::kStep];
   for (auto& value : w) SetOne(value);
   for (auto& value : x) SetOne(value);
-  const auto row = Op::LoadW(w);
+  const auto row = Op::LoadW(w, 0);
   const auto column = Op::LoadX(x);
   Vector sums[Sums];
 #pragma GCC unroll 32
@@ -24,7 +24,7 @@ LLAMA_TARGET uint64_t MultiplyAdds(size_t rounds) {
       asm volatile("" : "+v"(sums[i]));  // The compiler would take the rounds together.
     }
   }
-  return rounds * Sums * Op::kStep;
+  return rounds * Sums * (Op::kStep / Op::kParts);
 }
 
 // And as much as can be read: four rows side by side, multiplied by a column that stays in a
@@ -32,15 +32,18 @@ LLAMA_TARGET uint64_t MultiplyAdds(size_t rounds) {
 template <typename Op>
 LLAMA_TARGET float ReadRows(const void* data, size_t rows, size_t cols) {
   const auto* w = static_cast<const typename Op::W*>(data);
-  typename Op::X x[Op::kStep];
+  typename Op::Packed x[Op::kStep];
   for (auto& value : x) SetOne(value);
   const auto column = Op::LoadX(x);
   Vector sums[4] = {Zero(), Zero(), Zero(), Zero()};
   for (size_t r = 0; r + 4 <= rows; r += 4, w += 4 * cols) {
     for (size_t k = 0; k + Op::kStep <= cols; k += Op::kStep) {
+#pragma GCC unroll 8
+      for (size_t part = 0; part < Op::kParts; ++part) {
 #pragma GCC unroll 4
-      for (size_t i = 0; i < 4; ++i) {
-        sums[i] = Op::Step(Op::LoadW(w + i * cols + k), column, sums[i]);
+        for (size_t i = 0; i < 4; ++i) {
+          sums[i] = Op::Step(Op::LoadW(w + i * cols + k, part), column, sums[i]);
+        }
       }
     }
   }

@@ -1,10 +1,14 @@
 // No include guard and no includes: a part of each kernels_*.cc, which defines first
 //   LLAMA_TARGET   the attribute of its instruction set, without which nothing here may be
 //   compiled; Vector, Zero(); kTileRows, kTileCols: the tile whose sums fit the registers;
+//   kStreamCols: up to so many columns, memory is what is waited for;
 //   kWideRows, kWideCols: another one, for more than kTileCols and up to kWideCols columns;
 //   StoreSums<R>(sums, y, add)   y[r] (+)= the sum of the lanes of sums[r], in one fixed order.
-// An Op says what one step of a dot product is: W, X, kStep elements at a time, LoadW(p), LoadX(p),
-// the first n only (zeros behind) with LoadWFirst(p, n), and Step(w, x, sum).
+// An Op says what one step of a dot product is: kStep elements of type W by as many of type X, in
+// kParts vectors. LoadW(p, part) and, with zeros behind the first n elements, LoadWFirst(p, n,
+// part) load a part of a row. PackStep(x, packed) writes a step of a column as elements of type
+// Packed, part by part, from where LoadX(packed) loads them. Step(w, x, sum) adds the products of a
+// part.
 
 // Rows are cut into blocks of at most this many bytes, so that the blocks of several rows and
 // columns fit the first-level cache. A block has one accumulator per output, whose lanes take the
@@ -14,14 +18,16 @@ inline constexpr size_t kBlockBytes = 2048;
 // Columns that are computed together, so that their blocks stay in the second-level cache while all
 // rows pass by.
 inline constexpr size_t kColumnBytes = size_t{256} << 10;
-// Up to kTileCols columns, memory is waited for whatever is done. It is fastest where it is read as
-// this many long streams, each prefetched this far.
+// Up to kStreamCols columns, memory is waited for whatever is done. It is fastest where it is read
+// as this many long streams, each prefetched this far.
 inline constexpr size_t kStreams = 4;
 inline constexpr size_t kStreamAheadBytes = 1024;
 
 // Prefetches pay where a step is a whole line.
 template <typename Op>
 inline constexpr bool kPrefetches = Op::kStep * sizeof(typename Op::W) >= 64;
+template <typename Op>
+inline constexpr size_t kPartLength = Op::kStep / Op::kParts;
 
 template <typename Op>
 size_t StepsOf(size_t count) {
@@ -41,7 +47,7 @@ template <typename Op>
 struct BlockProduct {
   const typename Op::W* w;
   size_t w_stride;
-  const typename Op::X* x;  // Packed.
+  const typename Op::Packed* x;
   size_t count;
   size_t block;
   float* y;
@@ -63,19 +69,20 @@ std::pair<size_t, size_t> TileColumns(size_t n, size_t t) {
 // out of the first-level cache, as columns do that lie whole pages apart.
 template <typename Op, size_t C>
 LLAMA_TARGET void Pack(const typename Op::X* x, size_t stride, size_t n, size_t count,
-                       typename Op::X* packed) {
+                       typename Op::Packed* packed) {
   for (size_t t = 0; t < (n + C - 1) / C; ++t) {
     const auto [begin, end] = TileColumns<C>(n, t);
     size_t k = 0;
     for (; k + Op::kStep <= count; k += Op::kStep) {
       for (size_t c = begin; c < end; ++c, packed += Op::kStep) {
-        std::memcpy(packed, x + c * stride + k, Op::kStep * sizeof *packed);
+        Op::PackStep(x + c * stride + k, packed);
       }
     }
     if (k == count) continue;
     for (size_t c = begin; c < end; ++c, packed += Op::kStep) {
-      std::memcpy(packed, x + c * stride + k, (count - k) * sizeof *packed);
-      std::fill(packed + (count - k), packed + Op::kStep, typename Op::X{});
+      typename Op::X rest[Op::kStep] = {};
+      std::memcpy(rest, x + c * stride + k, (count - k) * sizeof *x);
+      Op::PackStep(rest, packed);
     }
   }
 }
@@ -84,7 +91,7 @@ LLAMA_TARGET void Pack(const typename Op::X* x, size_t stride, size_t n, size_t 
 template <typename Op, size_t R, size_t C, size_t P>
 LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
   const typename Op::W* const w = product.w;
-  const typename Op::X* x = product.x;
+  const typename Op::Packed* x = product.x;
   const typename Op::W* const ahead = product.ahead;
   const size_t stride = product.w_stride;
   const size_t count = product.count;
@@ -101,37 +108,46 @@ LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
     for (; k + Op::kStep <= end; k += Op::kStep) {
 #pragma GCC unroll 8
       for (size_t p = 0; p < P; ++p) __builtin_prefetch(ahead + p * stride + k);
-      // The smaller side is held in registers, the other passes by.
-      if constexpr (R < C) {
-        typename Op::WVector rows[R];
 #pragma GCC unroll 8
-        for (size_t r = 0; r < R; ++r) rows[r] = Op::LoadW(w + r * stride + k);
+      for (size_t part = 0; part < Op::kParts; ++part) {
+        // The smaller side is held in registers, the other passes by.
+        if constexpr (R < C) {
+          typename Op::WVector rows[R];
 #pragma GCC unroll 8
-        for (size_t c = 0; c < C; ++c) {
-          const auto column = Op::LoadX(x + c * Op::kStep);
+          for (size_t r = 0; r < R; ++r) rows[r] = Op::LoadW(w + r * stride + k, part);
 #pragma GCC unroll 8
-          for (size_t r = 0; r < R; ++r) sums[c][r] = Op::Step(rows[r], column, sums[c][r]);
-        }
-      } else {
-        typename Op::XVector columns[C];
+          for (size_t c = 0; c < C; ++c) {
+            const auto column = Op::LoadX(x + c * Op::kStep + part * kPartLength<Op>);
 #pragma GCC unroll 8
-        for (size_t c = 0; c < C; ++c) columns[c] = Op::LoadX(x + c * Op::kStep);
+            for (size_t r = 0; r < R; ++r) sums[c][r] = Op::Step(rows[r], column, sums[c][r]);
+          }
+        } else {
+          typename Op::XVector columns[C];
 #pragma GCC unroll 8
-        for (size_t r = 0; r < R; ++r) {
-          const auto row = Op::LoadW(w + r * stride + k);
+          for (size_t c = 0; c < C; ++c) {
+            columns[c] = Op::LoadX(x + c * Op::kStep + part * kPartLength<Op>);
+          }
 #pragma GCC unroll 8
-          for (size_t c = 0; c < C; ++c) sums[c][r] = Op::Step(row, columns[c], sums[c][r]);
+          for (size_t r = 0; r < R; ++r) {
+            const auto row = Op::LoadW(w + r * stride + k, part);
+#pragma GCC unroll 8
+            for (size_t c = 0; c < C; ++c) sums[c][r] = Op::Step(row, columns[c], sums[c][r]);
+          }
         }
       }
       x += C * Op::kStep;
     }
     if (k < end) {
 #pragma GCC unroll 8
-      for (size_t r = 0; r < R; ++r) {
-        const auto row = Op::LoadWFirst(w + r * stride + k, end - k);
+      for (size_t part = 0; part < Op::kParts; ++part) {
 #pragma GCC unroll 8
-        for (size_t c = 0; c < C; ++c) {
-          sums[c][r] = Op::Step(row, Op::LoadX(x + c * Op::kStep), sums[c][r]);
+        for (size_t r = 0; r < R; ++r) {
+          const auto row = Op::LoadWFirst(w + r * stride + k, end - k, part);
+#pragma GCC unroll 8
+          for (size_t c = 0; c < C; ++c) {
+            const auto column = Op::LoadX(x + c * Op::kStep + part * kPartLength<Op>);
+            sums[c][r] = Op::Step(row, column, sums[c][r]);
+          }
         }
       }
       k = end;
@@ -195,10 +211,10 @@ class PackedColumns {
  public:
   // Of that many elements.
   static size_t Most(size_t count) { return kElements / (StepsOf<Op>(count) * Op::kStep); }
-  typename Op::X* data() { return reinterpret_cast<typename Op::X*>(bytes_); }
+  typename Op::Packed* data() { return reinterpret_cast<typename Op::Packed*>(bytes_); }
 
  private:
-  static constexpr size_t kElements = kColumnBytes / sizeof(typename Op::X);
+  static constexpr size_t kElements = kColumnBytes / sizeof(typename Op::Packed);
   alignas(64) std::byte bytes_[kColumnBytes];
 };
 
@@ -273,8 +289,8 @@ template <typename Op>
 LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, const typename Op::X* x,
                          size_t n, float* y, size_t y_stride) {
   if (n == 0) return;
-  if (n <= std::min(kTileCols, PackedColumns<Op>::Most(cols))) {
-    return MatMulInStreams<Op, kTileCols>(w, rows, cols, x, n, y, y_stride);
+  if (n <= std::min(kStreamCols, PackedColumns<Op>::Most(cols))) {
+    return MatMulInStreams<Op, kStreamCols>(w, rows, cols, x, n, y, y_stride);
   }
   if (n > kTileCols && n <= kWideCols) {
     return MatMulInTiles<Op, kWideRows, kWideCols>(w, rows, cols, x, n, y, y_stride);
