@@ -27,24 +27,24 @@ cmake --preset release -DBUILD_TESTING=ON
 cmake --build --preset release
 ctest --preset release -j 2
 
-section "All that reads files, input and requests, with AddressSanitizer and UndefinedBehaviorSanitizer"
+section "Unit tests and programs, with AddressSanitizer and UndefinedBehaviorSanitizer"
 cmake --preset asan
-cmake --build --preset asan --target tests_without_grpc system_test_programs
-ctest --preset asan -LE grpc -j 2
+cmake --build --preset asan --target tests_without_grpc tests_with_grpc system_test_programs fuzz_targets
+ctest --preset asan -E '^system/' -j 2
 ctest --preset asan -R '^system/(bad_input|generate|lifecycle|limits|log|overload|restart)$' -j 2
 
 section "What threads share, with ThreadSanitizer"
 cmake --preset tsan
 cmake --build --preset tsan --target common_mutex_test common_rpc_outbox_test common_rpc_serving_gate_test \
-  services_gateway_call_admission_test services_model_threads_thread_team_test
-ctest --preset tsan -R '^(common/mutex|common/rpc/(outbox|serving_gate)|services/gateway/call_admission|services/model/threads/thread_team)$'
+  services_gateway_call_admission_test services_model_engine_block_pool_test services_model_engine_engine_test \
+  services_model_engine_scheduler_test services_model_threads_thread_team_test
+ctest --preset tsan -j 2 \
+  -R '^(common/mutex|common/rpc/(outbox|serving_gate)|services/gateway/call_admission|services/model/(engine/(block_pool|engine|scheduler)|threads/thread_team))$'
 
 section "Containers, where there is an engine"
 bash tests/system/compose_test.sh || [[ $? -eq 77 ]]
 
 section "Debian packages in a fresh Debian, five minutes of fuzzing, and clang-tidy beside them"
-cmake --preset fuzz
-cmake --build --preset fuzz
 mapfile -t sources < <(git ls-files 'common/*.cc' 'services/*.cc' 'clients/*.cc')
 nice python3 tests/lint.py build/release "${sources[@]}" >build/lint.log 2>&1 &
 lint=$!

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs them one after the other: run.sh SECONDS [TARGET ...]. The time is
-# split evenly. Seeds are made anew; what a run finds interesting stays in build/fuzz/corpus, and an
-# input that breaks a target in build/fuzz/findings, whose path is the last line of the output.
+# split evenly. Seeds are made anew; what a run finds interesting stays in build/asan/corpus, and an
+# input that breaks a target in build/asan/findings, whose path is the last line of the output.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -16,9 +16,9 @@ if [[ ${#targets[@]} -eq 0 ]]; then
   for source in tests/fuzz/*_fuzz.cc; do targets+=("$(basename "$source" _fuzz.cc)"); done
 fi
 
-cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz
-folder=build/fuzz
+cmake --preset asan >/dev/null
+cmake --build --preset asan --target fuzz_targets
+folder=build/asan
 rm -rf "$folder/seeds"
 python3 tests/fuzz/make_seeds.py "$folder/seeds"
 mkdir -p "$folder/findings"

@@ -1,0 +1,1 @@
+// Nothing: the target llama_test_headers is there for its precompiled headers.
