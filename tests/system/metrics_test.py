@@ -329,6 +329,8 @@ class PrometheusTest(unittest.TestCase):
         known_traffic(self.services)
         wait_until(lambda: self.query(f'lnb_rpc_requests_total{{code="OK",method="{MODEL_GENERATE}"}}') and
                    sum(self.query(f'lnb_rpc_requests_total{{method="{MODEL_GENERATE}"}}').values()) == 6)
+        # Each service is asked at a time of its own.
+        wait_until(lambda: sum(self.query(f'lnb_rpc_requests_total{{method="{GATEWAY_GENERATE}"}}').values()) == 6)
         self.assertEqual(list(self.query(f'sum(lnb_rpc_requests_total{{code="OK",method="{GATEWAY_GENERATE}"}})').values()),
                          [3])
         # The engine counts them at its next step, which may be after the rpc was counted.
