@@ -44,6 +44,11 @@ bool IsTheBackends(const absl::Status& status) {
 
 }  // namespace
 
+bool IsAway(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+         status.error_code() == grpc::StatusCode::CANCELLED;
+}
+
 absl::Status BackendFailed(absl::string_view backend, const grpc::Status& status) {
   const absl::Status converted = FromGrpcStatus(status);
   if (IsTheBackends(converted)) return MapFields(converted);

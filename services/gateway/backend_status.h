@@ -9,6 +9,10 @@
 
 namespace llama {
 
+// Whether a call of ours, not cancelled by us, failed because its server is not there, drains, or
+// ended before it looked at the call: gRPC cancels what has only just arrived then.
+bool IsAway(const grpc::Status& status);
+
 // What a failed call to a backend means to the gateway's client. What the services themselves say
 // passes unchanged, but for field paths, which become those of the client's message; a passed
 // deadline too. Otherwise the backend is not there: UNAVAILABLE (BACKEND_UNREACHABLE).

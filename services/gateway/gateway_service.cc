@@ -24,14 +24,15 @@ struct Entry {
 };
 
 // GetInfo under way: two calls to a replica of the model, one after the other, that end when their
-// caller leaves. A replica that is UNAVAILABLE is replaced by another one, once. Deletes itself
+// caller leaves. A replica that is away is replaced by another one, once. Deletes itself
 // when the call is over.
 class InfoCall final : public grpc::ServerUnaryReactor {
  public:
   InfoCall(grpc::CallbackServerContext& context, ModelReplicas& models,
            std::shared_ptr<const Backends> backends, ServingGate::Pass pass,
            v1::GetInfoResponse& response)
-      : pass_(std::move(pass)),
+      : context_(context),
+        pass_(std::move(pass)),
         models_(models),
         backends_(std::move(backends)),
         response_(response) {
@@ -80,9 +81,10 @@ class InfoCall final : public grpc::ServerUnaryReactor {
         [this](const grpc::Status& status) { status.ok() ? Finish(status) : Fail(status); });
   }
   void Fail(const grpc::Status& status) {
-    const ModelReplicas::Lease& failed = *attempts_[attempt_].replica;
-    attempts_[attempt_].replica->Failed(status);
-    if (status.error_code() == grpc::StatusCode::UNAVAILABLE && attempt_ + 1 < attempts_.size()) {
+    if (context_.IsCancelled()) return Finish(grpc::Status::CANCELLED);
+    ModelReplicas::Lease& failed = *attempts_[attempt_].replica;
+    failed.Failed(status);
+    if (IsAway(status) && attempt_ + 1 < attempts_.size()) {
       if (auto other = models_.TakeOther(kInfoKey, failed); other != nullptr) {
         ++attempt_;
         return AskForInfo(std::move(other));
@@ -91,6 +93,7 @@ class InfoCall final : public grpc::ServerUnaryReactor {
     Finish(ToGrpcStatus(BackendFailed("model", status)));
   }
 
+  grpc::CallbackServerContext& context_;
   const ServingGate::Pass pass_;  // Destroyed last: the replicas may be gone after it.
   ModelReplicas& models_;
   const std::shared_ptr<const Backends> backends_;

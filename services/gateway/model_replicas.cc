@@ -90,7 +90,7 @@ std::unique_ptr<ModelReplicas::Lease> ModelReplicas::Choose(uint64_t key, State 
 }
 
 void ModelReplicas::Failed(Replica& replica, const grpc::Status& status) {
-  if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return;
+  if (!IsAway(status)) return;
   addresses_.Refresh();
   MutexLock lock(&mutex_);
   if (replica.state == State::kUsed) replica.state = State::kAway;

@@ -38,8 +38,8 @@ class ModelReplicas {
     Lease& operator=(const Lease&) = delete;
 
     v1::ModelService::Stub& stub() { return *stub_; }
-    // How the call failed. A replica that is UNAVAILABLE gets no calls until it answers again, as
-    // long as there are others.
+    // How the call, which was not cancelled here, failed. A replica that is away (IsAway()) gets no
+    // calls until it answers again, as long as there are others.
     void Failed(const grpc::Status& status) { replicas_.Failed(*replica_, status); }
 
    private:

@@ -184,10 +184,7 @@ void Relay::OnModelDone(const grpc::Status& status) {
 // Whether the call goes on with another replica, after one that could not take it: nothing of a
 // reply has come, so none is given twice.
 bool Relay::TryAnotherReplica(const grpc::Status& status) {
-  if (status.error_code() != grpc::StatusCode::UNAVAILABLE || taken_ || cancelled_ ||
-      attempt_ + 1 == models_.size()) {
-    return false;
-  }
+  if (!IsAway(status) || taken_ || cancelled_ || attempt_ + 1 == models_.size()) return false;
   auto other = pools_.models.TakeOther(PrefixKey(request_), *model().replica);
   if (other == nullptr) return false;
   model().replica = nullptr;

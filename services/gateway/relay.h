@@ -26,7 +26,7 @@ namespace llama {
 
 // One Generate call on its way: when its turn has come, Encode, then the model's stream, whose
 // tokens go through DecodeStream and the stop sequences to the client. A replica of the model that
-// is UNAVAILABLE before its first message is replaced by another one, once.
+// is away before its first message is replaced by another one, once.
 //
 // One thing happens after the other: each reaction of gRPC starts the next operation, so that all
 // but the atomic members belong to whoever runs the current reaction, and no lock is needed. Only

@@ -157,6 +157,15 @@ TEST_F(ReplicasTest, ACallThatAReplicaCannotTakeIsTriedOnceMore) {
   EXPECT_EQ(AllBegun(), before + 2);
 }
 
+TEST_F(ReplicasTest, ACallThatAnEndingReplicaDidNotLookAtIsTriedOnceMore) {
+  const size_t first = ReplicaOf(1);
+  const int64_t before = AllBegun();
+  models_[first].SetScript(
+      [](grpc::ServerContext&, FakeModel::Writer&) { return grpc::Status::CANCELLED; });
+  EXPECT_TRUE(Ask(1).status.ok());
+  EXPECT_EQ(AllBegun(), before + 2);
+}
+
 TEST_F(ReplicasTest, WhatTheSecondReplicaSaysIsTheAnswer) {
   const grpc::Status draining =
       ToGrpcStatus(MakeStatus(absl::StatusCode::kUnavailable, "DRAINING", "it ends"));
@@ -207,13 +216,18 @@ TEST_F(ReplicasTest, ACancelledCallIsNotRepeated) {
 }
 
 TEST_F(ReplicasTest, GetInfoAsksAnotherReplicaWhereOneIsAway) {
-  for (FakeModel& model : models_) {
-    model.FailInfo(grpc::Status(grpc::StatusCode::UNAVAILABLE, "away"));
-    grpc::ClientContext context;
-    v1::GetInfoResponse response;
-    EXPECT_TRUE(gateway_.stub().GetInfo(&context, {}, &response).ok());
-    EXPECT_EQ(response.compute_plan().threads(), 3);
-    model.FailInfo(grpc::Status::OK);
+  const std::vector<size_t> replicas = ReplicasOfAll();
+  for (const grpc::Status& away :
+       {grpc::Status(grpc::StatusCode::UNAVAILABLE, "away"), grpc::Status::CANCELLED}) {
+    for (FakeModel& model : models_) {
+      model.FailInfo(away);
+      grpc::ClientContext context;
+      v1::GetInfoResponse response;
+      EXPECT_TRUE(gateway_.stub().GetInfo(&context, {}, &response).ok());
+      EXPECT_EQ(response.compute_plan().threads(), 3);
+      model.FailInfo(grpc::Status::OK);
+      ASSERT_TRUE(Becomes(replicas)) << "it is used again";
+    }
   }
 }
 
