@@ -2,7 +2,7 @@
 # Installs Debian packages that are not there yet: packages.sh build|test. `test` includes `build`.
 set -euo pipefail
 
-packages=(ca-certificates cmake g++ libabsl-dev libedit-dev libgrpc++-dev libicu-dev libprotobuf-dev
+packages=(ca-certificates cmake g++ libabsl-dev libedit-dev libgrpc++-dev libicu-dev libjemalloc-dev libprotobuf-dev
   libspdlog-dev libssl-dev ninja-build pkg-config prometheus-cpp-dev protobuf-compiler
   protobuf-compiler-grpc zlib1g-dev)
 if [[ ${1:-build} == test ]]; then
