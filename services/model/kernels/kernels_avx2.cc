@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "services/model/kernels/kernels_isa.h"
@@ -16,11 +17,11 @@ namespace {
 
 using Vector = __m256;
 constexpr size_t kLanes = 8;
+constexpr size_t kBlockBytes = 3072;
 constexpr size_t kStreamCols = 3;
-constexpr size_t kTileRows = 6;
-constexpr size_t kTileCols = 2;
-constexpr size_t kWideRows = kTileRows;
-constexpr size_t kWideCols = kTileCols;  // 2 by 6 were no faster.
+constexpr size_t kFewCols = 11;
+constexpr Tiling kFewTiles = {.rows = 2, .cols = 4, .panel_rows = 12, .widens = false};
+constexpr Tiling kManyTiles = {.rows = 6, .cols = 2, .panel_rows = 6, .widens = true};
 constexpr size_t kSumQueries = 3;
 constexpr size_t kSumVectors = 3;
 constexpr size_t kScoreQueries = 4;
@@ -78,7 +79,11 @@ LLAMA_TARGET inline void StoreFirst(T* p, size_t n, Vector v) {
   std::memcpy(p, lanes, n * sizeof(T));
 }
 
-// Neighbours are added to one another, then pairs, then the halves of each vector.
+// The pairs of each half of a vector are added to one another, then the two that are left, then the
+// halves.
+LLAMA_TARGET inline Vector AddPairs(Vector a, Vector b) {
+  return Add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+}
 // Inlined always: a call would first write all the sums of a tile to memory.
 template <size_t R>
 [[gnu::always_inline]] LLAMA_TARGET inline void StoreSums(const Vector* sums, float* y, bool add) {
@@ -86,11 +91,14 @@ template <size_t R>
     StoreSums<4>(sums, y, add);
     return StoreSums<R - 4>(sums + 4, y + 4, add);
   }
-  const Vector a = _mm256_hadd_ps(sums[0], sums[R > 1 ? 1 : 0]);
-  const Vector b = R > 2 ? _mm256_hadd_ps(sums[R > 2 ? 2 : 0], sums[R > 3 ? 3 : 0]) : a;
-  const Vector quarters = _mm256_hadd_ps(a, b);
-  const __m128 all =
-      _mm_add_ps(_mm256_castps256_ps128(quarters), _mm256_extractf128_ps(quarters, 1));
+  const Vector ab = AddPairs(sums[0], sums[R > 1 ? 1 : 0]);
+  const Vector cd = R > 2 ? AddPairs(sums[R > 2 ? 2 : 0], sums[R > 3 ? 3 : 0]) : ab;
+  const Vector halves = Add(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xEE));
+  const __m128 all = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1));
+  if constexpr (R == 4) {
+    _mm_storeu_ps(y, add ? _mm_add_ps(all, _mm_loadu_ps(y)) : all);
+    return;
+  }
   float result[4];
   _mm_storeu_ps(result, all);
   for (size_t r = 0; r < R; ++r) y[r] = add ? result[r] + y[r] : result[r];
@@ -114,12 +122,46 @@ LLAMA_TARGET inline Vector SecondOfPairs(__m256i pairs) {
   return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(-65536)));
 }
 
+// Two loads a cycle are the limit: the compiler must not load a column again for each row.
+LLAMA_TARGET inline Vector LoadOnce(const float* p) {
+  Vector v = Load(p);
+  asm("" : "+x"(v));
+  return v;
+}
+// Fma(), with the result where the sum was: g++ 12 also writes it over a factor, and then copies
+// sums from register to register.
+LLAMA_TARGET inline Vector AddProduct(Vector w, Vector x, Vector sum) {
+  asm("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(w), "x"(x));
+  return sum;
+}
+
+// Elements that were unpacked in the order in which Dot takes them, from rows of type W.
+template <typename Weight>
+struct DotUnpacked {
+  using Source = Weight;
+  using W = float;
+  using Packed = float;
+  using WVector = Vector;
+  using XVector = Vector;
+  static constexpr size_t kStep = 64 / sizeof(Source);
+  static constexpr size_t kParts = kStep / kLanes;
+  LLAMA_TARGET static Vector LoadW(const float* p, size_t part) { return Load(p + part * kLanes); }
+  // There is never a rest: steps are whole.
+  LLAMA_TARGET static Vector LoadWFirst(const float* p, size_t /*n*/, size_t part) {
+    return LoadW(p, part);
+  }
+  LLAMA_TARGET static Vector LoadX(const float* p) { return LoadOnce(p); }
+  LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return AddProduct(w, x, sum); }
+};
+
 // A line of weights at a time. Two vectors of bf16 are the first elements of 8 pairs, and the
 // second ones: one instruction each. Columns are packed likewise, as float32, once for all rows.
 template <typename Weight, typename Activation>
 struct Dot {
+  using Source = Weight;
   using W = Weight;
   using X = Activation;
+  using Wide = std::conditional_t<std::is_same_v<W, Bf16>, DotUnpacked<W>, Dot>;
   using Packed = float;
   using WVector = Vector;
   using XVector = Vector;
@@ -148,13 +190,11 @@ struct Dot {
       }
     }
   }
-  // Two loads a cycle are the limit: the compiler must not load a column again for each row.
-  LLAMA_TARGET static Vector LoadX(const float* p) {
-    Vector v = Load(p);
-    asm("" : "+x"(v));
-    return v;
+  LLAMA_TARGET static void WidenStep(const W* w, float* wide) {
+    for (size_t part = 0; part < kParts; ++part) Store(wide + part * kLanes, LoadW(w, part));
   }
-  LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return Fma(w, x, sum); }
+  LLAMA_TARGET static Vector LoadX(const float* p) { return LoadOnce(p); }
+  LLAMA_TARGET static Vector Step(Vector w, Vector x, Vector sum) { return AddProduct(w, x, sum); }
 
  private:
   // Quarters 0, 2, 1 and 3, as shuffles within halves leave them.

@@ -16,11 +16,11 @@ namespace {
 
 using Vector = __m512;
 constexpr size_t kLanes = 16;
+constexpr size_t kBlockBytes = 2048;
 constexpr size_t kStreamCols = 4;
-constexpr size_t kTileRows = 6;
-constexpr size_t kTileCols = 4;
-constexpr size_t kWideRows = 3;
-constexpr size_t kWideCols = 8;
+constexpr size_t kFewCols = 8;
+constexpr Tiling kFewTiles = {.rows = 3, .cols = 8, .panel_rows = 3, .widens = false};
+constexpr Tiling kManyTiles = {.rows = 6, .cols = 4, .panel_rows = 6, .widens = false};
 constexpr size_t kSumQueries = 4;
 constexpr size_t kSumVectors = 4;
 constexpr size_t kScoreQueries = 16;
@@ -132,6 +132,8 @@ LLAMA_TARGET inline float Most(Vector v) {
 // Pairs of bf16 products are added within a lane by vdpbf16ps, which also takes denormals, in and
 // out, for zero.
 struct DotBf16 {
+  using Source = Bf16;
+  using Wide = DotBf16;
   using W = Bf16;
   using X = Bf16;
   using Packed = Bf16;
@@ -157,6 +159,8 @@ struct DotBf16 {
 
 template <typename Weight>
 struct DotF32 {
+  using Source = Weight;
+  using Wide = DotF32;
   using W = Weight;
   using X = float;
   using Packed = float;

@@ -1,20 +1,21 @@
 // No include guard and no includes: a part of each kernels_*.cc, which defines first
 //   LLAMA_TARGET   the attribute of its instruction set, without which nothing here may be
-//   compiled; Vector, Zero(); kTileRows, kTileCols: the tile whose sums fit the registers;
-//   kStreamCols: up to so many columns, memory is what is waited for;
-//   kWideRows, kWideCols: another one, for more than kTileCols and up to kWideCols columns;
+//   compiled; Vector, Zero(); kBlockBytes; kStreamCols: up to so many columns, memory is what is
+//   waited for; kFewTiles and kManyTiles: the tilings for up to kFewCols columns, and for more;
 //   StoreSums<R>(sums, y, add)   y[r] (+)= the sum of the lanes of sums[r], in one fixed order.
 // An Op says what one step of a dot product is: kStep elements of type W by as many of type X, in
 // kParts vectors. LoadW(p, part) and, with zeros behind the first n elements, LoadWFirst(p, n,
 // part) load a part of a row. PackStep(x, packed) writes a step of a column as elements of type
 // Packed, part by part, from where LoadX(packed) loads them. Step(w, x, sum) adds the products of a
-// part.
+// part. Where unpacking weights costs, Wide is the Op for rows that were unpacked before, by
+// WidenStep(w, wide), a step of which is as long; otherwise it is the Op itself. Source is the type
+// of weights in memory.
 
-// Rows are cut into blocks of at most this many bytes, so that the blocks of several rows and
-// columns fit the first-level cache. A block has one accumulator per output, whose lanes take the
-// elements in order and are then summed; the sums of the blocks are added in order. So the order of
-// an output's sum depends on the row's length alone.
-inline constexpr size_t kBlockBytes = 2048;
+// Rows are cut into blocks of at most kBlockBytes of packed columns, so that the blocks of several
+// rows and columns fit the first-level cache. A block has one accumulator per output, whose lanes
+// take the elements in order and are then summed; the sums of the blocks are added in order. So the
+// order of an output's sum depends on the row's length alone.
+
 // Columns that are computed together, so that their blocks stay in the second-level cache while all
 // rows pass by.
 inline constexpr size_t kColumnBytes = size_t{256} << 10;
@@ -25,7 +26,7 @@ inline constexpr size_t kStreamAheadBytes = 1024;
 
 // Prefetches pay where a step is a whole line.
 template <typename Op>
-inline constexpr bool kPrefetches = Op::kStep * sizeof(typename Op::W) >= 64;
+inline constexpr bool kPrefetches = Op::kStep * sizeof(typename Op::Source) >= 64;
 template <typename Op>
 inline constexpr size_t kPartLength = Op::kStep / Op::kParts;
 
@@ -37,8 +38,7 @@ size_t StepsOf(size_t count) {
 // Elements of a block of rows of `cols`.
 template <typename Op>
 size_t BlockLength(size_t cols) {
-  constexpr size_t kElement = std::max(sizeof(typename Op::W), sizeof(typename Op::X));
-  const size_t blocks = (cols * kElement + kBlockBytes - 1) / kBlockBytes;
+  const size_t blocks = (cols * sizeof(typename Op::Packed) + kBlockBytes - 1) / kBlockBytes;
   return StepsOf<Op>((cols + blocks - 1) / blocks) * Op::kStep;
 }
 
@@ -51,10 +51,12 @@ struct BlockProduct {
   size_t count;
   size_t block;
   float* y;
-  size_t y_stride;              // From column to column.
-  size_t y_step;                // From row to row.
-  bool add;                     // To what y has; else y is overwritten.
-  const typename Op::W* ahead;  // The rows that will be read next, w_stride apart; or null.
+  size_t y_stride;  // From column to column.
+  size_t y_step;    // From row to row.
+  bool add;         // To what y has; else y is overwritten.
+  // The rows that will be read next, ahead_stride apart; or null.
+  const typename Op::Source* ahead;
+  size_t ahead_stride;
 };
 
 // The columns of tile t of those that n columns are cut into, at most C each: [begin, end).
@@ -92,7 +94,8 @@ template <typename Op, size_t R, size_t C, size_t P>
 LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
   const typename Op::W* const w = product.w;
   const typename Op::Packed* x = product.x;
-  const typename Op::W* const ahead = product.ahead;
+  const typename Op::Source* const ahead = product.ahead;
+  const size_t ahead_stride = product.ahead_stride;
   const size_t stride = product.w_stride;
   const size_t count = product.count;
   bool add = product.add;
@@ -107,7 +110,7 @@ LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
     }
     for (; k + Op::kStep <= end; k += Op::kStep) {
 #pragma GCC unroll 8
-      for (size_t p = 0; p < P; ++p) __builtin_prefetch(ahead + p * stride + k);
+      for (size_t p = 0; p < P; ++p) __builtin_prefetch(ahead + p * ahead_stride + k);
 #pragma GCC unroll 8
       for (size_t part = 0; part < Op::kParts; ++part) {
         // The smaller side is held in registers, the other passes by.
@@ -169,13 +172,16 @@ LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
   } while (k < count);
 }
 
-// Tile<Op, R, cols, ahead>, for cols <= C. MostRows: of a panel.
-template <typename Op, size_t MostRows, size_t R, size_t C>
-LLAMA_TARGET void TileOf(size_t cols, size_t ahead, const BlockProduct<Op>& product) {
-  if constexpr (C > 1) {
-    if (cols < C) return TileOf<Op, MostRows, R, C - 1>(cols, ahead, product);
+// Tile<Op, rows, cols, ahead>, for rows <= R and cols <= C; fewer rows than R prefetch none.
+template <typename Op, size_t R, size_t C, bool Whole = true>
+LLAMA_TARGET void TileOf(size_t rows, size_t cols, size_t ahead, const BlockProduct<Op>& product) {
+  if constexpr (R > 1) {
+    if (rows < R) return TileOf<Op, R - 1, C, false>(rows, cols, ahead, product);
   }
-  if constexpr (R == MostRows && kPrefetches<Op>) {
+  if constexpr (C > 1) {
+    if (cols < C) return TileOf<Op, R, C - 1, Whole>(rows, cols, ahead, product);
+  }
+  if constexpr (Whole && kPrefetches<Op>) {
     if (ahead == 1) return Tile<Op, R, C, 1>(product);
     if (ahead == 2) return Tile<Op, R, C, 2>(product);
     if (ahead == R / 2) return Tile<Op, R, C, R / 2>(product);
@@ -184,25 +190,59 @@ LLAMA_TARGET void TileOf(size_t cols, size_t ahead, const BlockProduct<Op>& prod
   Tile<Op, R, C, 0>(product);
 }
 
-// `rows` rows, at most R, against n columns, C at a time: the rows' block stays in the first-level
-// cache. The rows from `ahead` are prefetched meanwhile, some with each tile.
-template <typename Op, size_t MostRows, size_t R, size_t C>
-LLAMA_TARGET void Panel(size_t rows, size_t n, BlockProduct<Op> product) {
-  if constexpr (R > 1) {
-    if (rows < R) return Panel<Op, MostRows, R - 1, C>(rows, n, product);
-  }
-  const BlockProduct<Op> whole = product;
-  const size_t column_length = StepsOf<Op>(whole.count) * Op::kStep;
+// A panel: `rows` rows, whose block stays in the first-level cache, against n columns, in tiles of
+// R by C. The rows from `ahead`, as many, are prefetched meanwhile, some with each tile.
+template <typename Op, size_t R, size_t C>
+LLAMA_TARGET void Panel(size_t rows, size_t n, const BlockProduct<Op>& panel) {
+  const size_t column_length = StepsOf<Op>(panel.count) * Op::kStep;
   const size_t tiles = (n + C - 1) / C;
-  const size_t rows_ahead = whole.ahead == nullptr ? 0 : R;
+  const size_t all = tiles * ((rows + R - 1) / R);
+  const size_t rows_ahead = panel.ahead == nullptr ? 0 : rows;
+  BlockProduct<Op> product = panel;
+  size_t done = 0;
   for (size_t t = 0; t < tiles; ++t) {
     const auto [begin, end] = TileColumns<C>(n, t);
-    const size_t ahead = rows_ahead * t / tiles;
-    product.x = whole.x + begin * column_length;
-    product.y = whole.y + begin * whole.y_stride;
-    product.ahead = whole.ahead + ahead * whole.w_stride;
-    TileOf<Op, MostRows, R, C>(end - begin, rows_ahead * (t + 1) / tiles - ahead, product);
+    product.x = panel.x + begin * column_length;
+    for (size_t r = 0; r < rows; r += R, ++done) {
+      const size_t ahead = rows_ahead * done / all;
+      product.w = panel.w + r * panel.w_stride;
+      product.y = panel.y + begin * panel.y_stride + r * panel.y_step;
+      product.ahead = panel.ahead + ahead * panel.ahead_stride;
+      TileOf<Op, R, C>(std::min(R, rows - r), end - begin, rows_ahead * (done + 1) / all - ahead,
+                       product);
+    }
   }
+}
+
+// The same with rows that are unpacked first, once for all columns.
+template <typename Op, Tiling T>
+LLAMA_TARGET void WidePanel(size_t rows, size_t n, const BlockProduct<Op>& panel) {
+  using Wide = typename Op::Wide;
+  using Element = typename Wide::W;
+  alignas(64) Element wide[T.panel_rows * (kBlockBytes / sizeof(Element) + Op::kStep)];
+  const size_t length = StepsOf<Op>(panel.count) * Op::kStep;
+  for (size_t r = 0; r < rows; ++r) {
+    const typename Op::W* const w = panel.w + r * panel.w_stride;
+    Element* const out = wide + r * length;
+    size_t k = 0;
+    for (; k + Op::kStep <= panel.count; k += Op::kStep) Op::WidenStep(w + k, out + k);
+    if (k == panel.count) continue;
+    typename Op::W rest[Op::kStep] = {};
+    std::memcpy(rest, w + k, (panel.count - k) * sizeof *w);
+    Op::WidenStep(rest, out + k);
+  }
+  Panel<Wide, T.rows, T.cols>(rows, n,
+                              {.w = wide,
+                               .w_stride = length,
+                               .x = panel.x,
+                               .count = length,
+                               .block = length,
+                               .y = panel.y,
+                               .y_stride = panel.y_stride,
+                               .y_step = panel.y_step,
+                               .add = panel.add,
+                               .ahead = panel.ahead,
+                               .ahead_stride = panel.ahead_stride});
 }
 
 // Columns that are packed together.
@@ -235,12 +275,13 @@ LLAMA_TARGET void MatMulInStreams(const typename Op::W* w, size_t rows, size_t c
                               .y_stride = y_stride,
                               .y_step = part,
                               .add = false,
-                              .ahead = nullptr};
+                              .ahead = nullptr,
+                              .ahead_stride = part * cols};
   for (size_t r = 0; r < part; ++r) {
     product.w = w + r * cols;
     product.y = y + r;
     product.ahead = product.w + kStreamAheadBytes / sizeof *w;
-    TileOf<Op, kStreams, kStreams, C>(n, kStreams, product);
+    TileOf<Op, kStreams, C>(kStreams, n, kStreams, product);
   }
   const size_t rest = rows - part * kStreams;
   if (rest == 0) return;
@@ -249,11 +290,11 @@ LLAMA_TARGET void MatMulInStreams(const typename Op::W* w, size_t rows, size_t c
   product.y = y + (rows - rest);
   product.y_step = 1;
   product.ahead = nullptr;
-  Panel<Op, kStreams, kStreams, C>(rest, n, product);
+  Panel<Op, kStreams, C>(rest, n, product);
 }
 
-// In tiles of R rows and C columns.
-template <typename Op, size_t R, size_t C>
+// In tiles.
+template <typename Op, Tiling T>
 LLAMA_TARGET void MatMulInTiles(const typename Op::W* w, size_t rows, size_t cols,
                                 const typename Op::X* x, size_t n, float* y, size_t y_stride) {
   PackedColumns<Op> packed;
@@ -264,22 +305,29 @@ LLAMA_TARGET void MatMulInTiles(const typename Op::W* w, size_t rows, size_t col
     const size_t columns = n * (g + 1) / groups - begin;
     for (size_t k = 0; k < cols; k += block) {
       const size_t count = std::min(block, cols - k);
-      Pack<Op, C>(x + begin * cols + k, cols, columns, count, packed.data());
-      for (size_t r = 0; r < rows; r += R) {
-        Panel<Op, R, R, C>(rows - r, columns,
-                           {.w = w + r * cols + k,
-                            .w_stride = cols,
-                            .x = packed.data(),
-                            .count = count,
-                            .block = block,
-                            .y = y + begin * y_stride + r,
-                            .y_stride = y_stride,
-                            .y_step = 1,
-                            .add = k > 0,
-                            // The next rows, or the first ones of the next block.
-                            .ahead = r + R < rows       ? w + (r + R) * cols + k
-                                     : k + block < cols ? w + k + block
-                                                        : nullptr});
+      Pack<Op, T.cols>(x + begin * cols + k, cols, columns, count, packed.data());
+      for (size_t r = 0; r < rows; r += T.panel_rows) {
+        const size_t next = r + T.panel_rows;
+        const BlockProduct<Op> panel = {.w = w + r * cols + k,
+                                        .w_stride = cols,
+                                        .x = packed.data(),
+                                        .count = count,
+                                        .block = block,
+                                        .y = y + begin * y_stride + r,
+                                        .y_stride = y_stride,
+                                        .y_step = 1,
+                                        .add = k > 0,
+                                        // The next rows, or the first ones of the next block.
+                                        .ahead = next < rows        ? w + next * cols + k
+                                                 : k + block < cols ? w + k + block
+                                                                    : nullptr,
+                                        .ahead_stride = cols};
+        const size_t panel_rows = std::min(T.panel_rows, rows - r);
+        if constexpr (T.widens && !std::is_same_v<typename Op::Wide, Op>) {
+          WidePanel<Op, T>(panel_rows, columns, panel);
+        } else {
+          Panel<Op, T.rows, T.cols>(panel_rows, columns, panel);
+        }
       }
     }
   }
@@ -292,8 +340,6 @@ LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, cons
   if (n <= std::min(kStreamCols, PackedColumns<Op>::Most(cols))) {
     return MatMulInStreams<Op, kStreamCols>(w, rows, cols, x, n, y, y_stride);
   }
-  if (n > kTileCols && n <= kWideCols) {
-    return MatMulInTiles<Op, kWideRows, kWideCols>(w, rows, cols, x, n, y, y_stride);
-  }
-  MatMulInTiles<Op, kTileRows, kTileCols>(w, rows, cols, x, n, y, y_stride);
+  if (n <= kFewCols) return MatMulInTiles<Op, kFewTiles>(w, rows, cols, x, n, y, y_stride);
+  MatMulInTiles<Op, kManyTiles>(w, rows, cols, x, n, y, y_stride);
 }

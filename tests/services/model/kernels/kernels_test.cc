@@ -64,7 +64,7 @@ void ExpectPartsOfTheWhole(void (*mat_mul)(const W*, size_t, size_t, const X*, s
   const size_t most = x.size() / cols;
   std::vector<float> all(most * rows);
   mat_mul(w.data(), rows, cols, x.data(), most, all.data(), rows);
-  for (const size_t n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 64, 130}) {
+  for (const size_t n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 64, 130}) {
     for (const size_t part : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{5}, rows}) {
       const size_t stride = part + 3;
       std::vector<float> found(n * stride, -1);
