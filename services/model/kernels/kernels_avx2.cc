@@ -22,8 +22,8 @@ constexpr size_t kStreamCols = 3;
 constexpr size_t kFewCols = 11;
 constexpr Tiling kFewTiles = {.rows = 2, .cols = 4, .panel_rows = 12, .widens = false};
 constexpr Tiling kManyTiles = {.rows = 6, .cols = 2, .panel_rows = 6, .widens = true};
-constexpr size_t kSumQueries = 3;
-constexpr size_t kSumVectors = 3;
+constexpr size_t kSumQueries = 4;
+constexpr size_t kSumVectors = 2;
 constexpr size_t kScoreQueries = 4;
 
 LLAMA_TARGET inline Vector Zero() { return _mm256_setzero_ps(); }

@@ -2,10 +2,11 @@
 // elementwise.h names, and kSumQueries, kSumVectors: the tile whose sums fit the registers. V is
 // the type of values and weights.
 
-// Q queries, D vectors of each: a value is read once for all queries of the tile.
+// Q queries, D vectors of each: a value is read once for all queries of the tile. Their weights
+// have been widened, since a float32 is one instruction to broadcast.
 template <typename V, size_t Q, size_t D>
-LLAMA_TARGET void SumTile(const V* values, size_t count, size_t dim, const V* weights,
-                          size_t weights_stride, float* out) {
+LLAMA_TARGET void SumTile(const V* values, size_t count, size_t dim,
+                          const float (*weights)[kKeyTokens], float* out) {
   Vector sums[Q][D];
 #pragma GCC unroll 8
   for (size_t q = 0; q < Q; ++q) {
@@ -18,7 +19,7 @@ LLAMA_TARGET void SumTile(const V* values, size_t count, size_t dim, const V* we
     for (size_t d = 0; d < D; ++d) row[d] = Load(values + t * dim + d * kLanes);
 #pragma GCC unroll 8
     for (size_t q = 0; q < Q; ++q) {
-      const Vector weight = Broadcast(weights[q * weights_stride + t]);
+      const Vector weight = Broadcast(weights[q][t]);
 #pragma GCC unroll 8
       for (size_t d = 0; d < D; ++d) sums[q][d] = Fma(weight, row[d], sums[q][d]);
     }
@@ -32,36 +33,52 @@ LLAMA_TARGET void SumTile(const V* values, size_t count, size_t dim, const V* we
 
 // All queries, for the D vectors of each at `values` and `out`.
 template <typename V, size_t D>
-LLAMA_TARGET void SumQueries(const V* values, size_t count, size_t dim, const V* weights,
-                             size_t weights_stride, size_t n, float* out) {
+LLAMA_TARGET void SumQueries(const V* values, size_t count, size_t dim,
+                             const float (*weights)[kKeyTokens], size_t n, float* out) {
   size_t q = 0;
   for (; q + kSumQueries <= n; q += kSumQueries) {
-    SumTile<V, kSumQueries, D>(values, count, dim, weights + q * weights_stride, weights_stride,
-                               out + q * dim);
+    SumTile<V, kSumQueries, D>(values, count, dim, weights + q, out + q * dim);
   }
-  for (; q < n; ++q) {
-    SumTile<V, 1, D>(values, count, dim, weights + q * weights_stride, weights_stride,
-                     out + q * dim);
+  for (; q < n; ++q) SumTile<V, 1, D>(values, count, dim, weights + q, out + q * dim);
+}
+
+// At most kKeyTokens tokens.
+template <typename V>
+LLAMA_TARGET void SumBlock(const V* values, size_t count, size_t dim,
+                           const float (*weights)[kKeyTokens], size_t n, float* out) {
+  size_t d = 0;
+  for (; d + kSumVectors * kLanes <= dim; d += kSumVectors * kLanes) {
+    SumQueries<V, kSumVectors>(values + d, count, dim, weights, n, out + d);
+  }
+  for (; d + kLanes <= dim; d += kLanes) {
+    SumQueries<V, 1>(values + d, count, dim, weights, n, out + d);
+  }
+  if (d == dim) return;
+  for (size_t q = 0; q < n; ++q) {
+    Vector sum = LoadFirst(out + q * dim + d, dim - d);
+    for (size_t t = 0; t < count; ++t) {
+      sum = Fma(Broadcast(weights[q][t]), LoadFirst(values + t * dim + d, dim - d), sum);
+    }
+    StoreFirst(out + q * dim + d, dim - d, sum);
   }
 }
 
 template <typename V>
 LLAMA_TARGET void WeightedSum(const V* values, size_t count, size_t dim, const V* weights,
                               size_t weights_stride, size_t n, float* out) {
-  size_t d = 0;
-  for (; d + kSumVectors * kLanes <= dim; d += kSumVectors * kLanes) {
-    SumQueries<V, kSumVectors>(values + d, count, dim, weights, weights_stride, n, out + d);
-  }
-  for (; d + kLanes <= dim; d += kLanes) {
-    SumQueries<V, 1>(values + d, count, dim, weights, weights_stride, n, out + d);
-  }
-  if (d == dim) return;
-  for (size_t q = 0; q < n; ++q) {
-    Vector sum = LoadFirst(out + q * dim + d, dim - d);
-    for (size_t t = 0; t < count; ++t) {
-      sum = Fma(Broadcast(weights[q * weights_stride + t]),
-                LoadFirst(values + t * dim + d, dim - d), sum);
+  constexpr size_t kMostQueries = 32;
+  float wide[kMostQueries][kKeyTokens];
+  for (size_t t = 0; t < count; t += kKeyTokens) {
+    const size_t tokens = std::min(kKeyTokens, count - t);
+    for (size_t q = 0; q < n; q += kMostQueries) {
+      const size_t queries = std::min(kMostQueries, n - q);
+      for (size_t i = 0; i < queries; ++i) {
+        const V* const row = weights + (q + i) * weights_stride + t;
+        size_t k = 0;
+        for (; k + kLanes <= tokens; k += kLanes) Store(wide[i] + k, Load(row + k));
+        if (k < tokens) StoreFirst(wide[i] + k, tokens - k, LoadFirst(row + k, tokens - k));
+      }
+      SumBlock(values + t * dim, tokens, dim, wide, queries, out + q * dim);
     }
-    StoreFirst(out + q * dim + d, dim - d, sum);
   }
 }
