@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "services/model/threads/shared_rows.h"
 #include "services/model/transformer/aligned_vector.h"
 #include "services/model/transformer/attention.h"
 #include "services/model/transformer/rope.h"
@@ -12,6 +13,10 @@ namespace {
 
 // Threads share rows in multiples of this: whole cache lines of float32 results.
 constexpr size_t kRowsTogether = 16;
+// Multiply-adds of the pieces of a product that whoever is free takes. Smaller ones cost more than
+// they gain: columns are packed for each, and a single column reads rows in long streams.
+constexpr size_t kLeastPiece = size_t{1} << 19;
+
 float Element(const Matrix& matrix, size_t row, size_t col) {
   const size_t at = row * matrix.cols + col;
   return matrix.type == DataType::kBf16 ? ToFloat(matrix.bf16()[at]) : matrix.f32()[at];
@@ -81,10 +86,9 @@ struct Transformer::Impl {
                                     options.context_length);
   }
 
-  // One thread's part of y = w x, for the first n rows of x. y: [n, w.rows].
-  void Product(const Matrix& w, const Activations& x, size_t n, float* y, size_t thread) const {
-    const auto [begin, end] = Share(w.rows, thread, team.size(), kRowsTogether);
-    if (begin == end) return;
+  // Rows [begin, end) of y = w x, for the first n rows of x. y: [n, w.rows].
+  void Product(const Matrix& w, const Activations& x, size_t n, float* y, size_t begin,
+               size_t end) const {
     if (options.activations == DataType::kBf16) {
       kernels.mat_mul_bf16(w.bf16() + begin * w.cols, end - begin, w.cols,
                            reinterpret_cast<const Bf16*>(x.row(0)), n, y + begin, w.rows);
@@ -95,6 +99,11 @@ struct Transformer::Impl {
       kernels.mat_mul_f32(w.f32() + begin * w.cols, end - begin, w.cols,
                           reinterpret_cast<const float*>(x.row(0)), n, y + begin, w.rows);
     }
+  }
+
+  // Rows of `multiply_adds` each.
+  SharedRows Rows(size_t rows, size_t multiply_adds) const {
+    return {rows, team.size(), kRowsTogether, kLeastPiece / multiply_adds};
   }
 
   // Calls work(thread) for each thread, at the same time if what they do together is worth it.
@@ -218,13 +227,14 @@ struct Transformer::Impl {
   }
 
   void AddProduct(const Matrix& w, const Activations& x, size_t n) {
+    SharedRows rows = Rows(w.rows, w.cols * n);
     Run(w.rows * w.cols * n, [&](size_t thread) {
-      Product(w, x, n, product.data(), thread);
-      // The rows that this thread has computed are the ones it adds.
-      const auto [begin, end] = Share(w.rows, thread, team.size(), kRowsTogether);
-      for (size_t i = 0; i < n; ++i) {
-        for (size_t r = begin; r < end; ++r) residual[i * Dim() + r] += product[i * Dim() + r];
-      }
+      rows.Take(thread, [&](size_t begin, size_t end) {
+        Product(w, x, n, product.data(), begin, end);
+        for (size_t i = 0; i < n; ++i) {
+          for (size_t r = begin; r < end; ++r) residual[i * Dim() + r] += product[i * Dim() + r];
+        }
+      });
     });
   }
 
@@ -233,29 +243,37 @@ struct Transformer::Impl {
     const size_t n = batch.size();
 
     Norm(layer.attention_norm, n);
+    SharedRows key_rows = Rows(KvDim(), 2 * Dim() * n);
+    SharedRows query_rows = Rows(Dim(), Dim() * n);
     Run((Dim() + 2 * KvDim()) * Dim() * n, [&](size_t thread) {
-      Product(layer.wq, normed, n, queries.data(), thread);
-      Product(layer.wk, normed, n, keys.data(), thread);
-      Product(layer.wv, normed, n, values.data(), thread);
+      key_rows.Take(thread, [&](size_t begin, size_t end) {
+        Product(layer.wk, normed, n, keys.data(), begin, end);
+        Product(layer.wv, normed, n, values.data(), begin, end);
+      });
+      query_rows.Take(thread, [&](size_t begin, size_t end) {
+        Product(layer.wq, normed, n, queries.data(), begin, end);
+      });
     });
     RotateAndStore(batch, index, cache);
     Attend(index, cache);
     AddProduct(layer.wo, attended, n);
 
     Norm(layer.ffn_norm, n);
+    SharedRows hidden_rows = Rows(Hidden(), 2 * Dim() * n);
     Run(2 * Hidden() * Dim() * n, [&](size_t thread) {
-      Product(layer.w1, normed, n, gate.data(), thread);
-      Product(layer.w3, normed, n, up.data(), thread);
-      // SwiGLU (arXiv:2002.05202), on the rows that this thread has computed.
-      const auto [begin, end] = Share(Hidden(), thread, team.size(), kRowsTogether);
-      for (size_t i = 0; i < n; ++i) {
-        const size_t at = i * Hidden() + begin;
-        if (hidden.type() == DataType::kBf16) {
-          kernels.silu_mul_bf16(&gate[at], &up[at], end - begin, hidden.bf16(i) + begin);
-        } else {
-          kernels.silu_mul_f32(&gate[at], &up[at], end - begin, hidden.f32(i) + begin);
+      hidden_rows.Take(thread, [&](size_t begin, size_t end) {
+        Product(layer.w1, normed, n, gate.data(), begin, end);
+        Product(layer.w3, normed, n, up.data(), begin, end);
+        // SwiGLU (arXiv:2002.05202).
+        for (size_t i = 0; i < n; ++i) {
+          const size_t at = i * Hidden() + begin;
+          if (hidden.type() == DataType::kBf16) {
+            kernels.silu_mul_bf16(&gate[at], &up[at], end - begin, hidden.bf16(i) + begin);
+          } else {
+            kernels.silu_mul_f32(&gate[at], &up[at], end - begin, hidden.f32(i) + begin);
+          }
         }
-      }
+      });
     });
     AddProduct(layer.w2, hidden, n);
   }
@@ -268,8 +286,11 @@ struct Transformer::Impl {
     if (logit_rows.empty()) return;
     ForEach(logit_rows.size(), 2 * Dim(),
             [&](size_t i) { RmsNorm(&residual[logit_rows[i] * Dim()], weights.norm, last, i); });
+    SharedRows rows = Rows(weights.output.rows, Dim() * logit_rows.size());
     Run(weights.output.rows * Dim() * logit_rows.size(), [&](size_t thread) {
-      Product(weights.output, last, logit_rows.size(), logits.data(), thread);
+      rows.Take(thread, [&](size_t begin, size_t end) {
+        Product(weights.output, last, logit_rows.size(), logits.data(), begin, end);
+      });
     });
   }
 
