@@ -245,15 +245,22 @@ void Relay::OnDecodeDone(const grpc::Status& status) {
 
 void Relay::Deliver(StopMatcher::Output output, const std::string& held) {
   const bool with_tokens = WantsTokens(request_.output());
-  v1::GenerateResponse response;
-  v1::Delta& delta = *response.mutable_delta();
-  delta.set_text(std::move(output.text));
+  delta_.mutable_text()->append(output.text);
   for (size_t i = 0; i < output.tokens; ++i) {
-    if (with_tokens) *delta.add_tokens() = std::move(unreported_.front());
+    if (with_tokens) *delta_.add_tokens() = std::move(unreported_.front());
     unreported_.pop_front();
   }
-  if (with_tokens) delta.set_held(held);
-  if (!delta.text().empty() || delta.tokens_size() > 0) Write(std::move(response));
+  if (with_tokens) delta_.set_held(held);
+  // What the model sent in one message goes on in one.
+  if (undecoded_.empty()) WriteDelta();
+}
+
+void Relay::WriteDelta() {
+  if (delta_.text().empty() && delta_.tokens_size() == 0) return;
+  v1::GenerateResponse response;
+  response.mutable_delta()->Swap(&delta_);
+  delta_.Clear();
+  Write(std::move(response));
 }
 
 // The reply is over: what the decoder and the matcher still held, then Finished.
@@ -282,6 +289,7 @@ void Relay::DeliverEnd() {
 }
 
 void Relay::FinishAtStop(const std::string& stop) {
+  WriteDelta();
   v1::GenerateResponse response;
   v1::Finished& finished = *response.mutable_finished();
   finished.set_reason(v1::FINISH_REASON_STOP_SEQUENCE);
@@ -320,6 +328,7 @@ void Relay::Write(v1::GenerateResponse response) {
 
 void Relay::End(const absl::Status& status) {
   ended_ = true;
+  WriteDelta();
   client_->Finish(status);
   // After a reply that the model finished both end by themselves. Cancelled while their statuses
   // are on the way, they would count as cancelled where they were answered.

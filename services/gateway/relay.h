@@ -101,6 +101,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   void OnDecoded(bool ok);
   void OnDecodeDone(const grpc::Status& status);
   void Deliver(StopMatcher::Output output, const std::string& held);
+  void WriteDelta();
   void DeliverEnd();
   void FinishAtStop(const std::string& stop);
   void FillToken(v1::Token& token) const;
@@ -137,6 +138,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   StopMatcher matcher_;
   std::deque<v1::Token> undecoded_;   // From the model, not yet sent to the decoder.
   std::deque<v1::Token> unreported_;  // Decoded, held back by the matcher.
+  v1::Delta delta_;                   // Not yet written.
   int64_t tokens_ = 0;                // Decoded.
   int64_t prompt_tokens_ = 0;
   bool half_closed_ = false;

@@ -207,6 +207,20 @@ TEST_F(GenerateTest, AStopSequenceAcrossTokensEndsTheReplyAndTheModelsCall) {
   EXPECT_TRUE(gateway_.AwaitEmpty());
 }
 
+// Decoded one by one, for the sake of the stop sequences, but not sent so.
+TEST_F(GenerateTest, TokensThatTheModelSendsTogetherComeTogether) {
+  model_.SetScript(Replies({{kHello, kWorld, kMark}, {kHello, kSt, kOp, kWorld}}));
+  v1::GenerateRequest request = TextRequest({"STOP"});
+  request.mutable_output()->set_tokens(true);
+  const Reply reply = Ask(request);
+  ASSERT_EQ(reply.messages.size(), 4u);
+  EXPECT_EQ(reply.messages[1].delta().text(), " Hello world!");
+  EXPECT_EQ(reply.messages[1].delta().tokens_size(), 3);
+  EXPECT_EQ(reply.messages[2].delta().text(), " Hello");
+  EXPECT_EQ(reply.messages[2].delta().tokens_size(), 1);
+  EXPECT_EQ(reply.finished().reason(), v1::FINISH_REASON_STOP_SEQUENCE);
+}
+
 TEST_F(GenerateTest, WhatOnlyBeganAsAStopSequenceIsNotLost) {
   model_.SetScript(Replies({{kHello}, {kSt}, {kSt}, {kMark}, {kSt}}));
   v1::GenerateRequest request = TextRequest({"STOP"});
