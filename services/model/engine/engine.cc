@@ -12,8 +12,8 @@ Engine::Engine(const ModelConfig& config, Transformer& transformer, KvCache& cac
            .max_batch_logits = transformer.options().max_batch_logits,
            .kv_blocks = cache.blocks(),
            .kv_block_bytes = KvCache::BlockBytes(config, cache.type())},
-          [&transformer, &cache](std::span<const BatchToken> batch, std::span<float> logits) {
-            transformer.Forward(batch, cache, logits);
+          [this, &transformer, &cache](std::span<const BatchToken> batch, std::span<float> logits) {
+            transformer.Forward(batch, cache, logits, [this] { core_.ReportWithinStep(); });
           },
           absl::Now),
       thread_([this, &transformer] {

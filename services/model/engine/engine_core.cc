@@ -1,6 +1,7 @@
 #include "services/model/engine/engine_core.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "common/random_bits.h"
@@ -8,6 +9,9 @@
 
 namespace llama {
 namespace {
+
+// Within a step, of what is due then.
+constexpr absl::Duration kReportInterval = absl::Milliseconds(50);
 
 ModelLimits Limits(const EngineCoreOptions& options) {
   ModelLimits limits = options.model;
@@ -168,9 +172,18 @@ absl::Time EngineCore::next_event() const {
   return next;
 }
 
+std::vector<std::span<const KvBlock>> EngineCore::owned_blocks() const {
+  std::vector<std::span<const KvBlock>> blocks;
+  for (const auto& sequence : sequences_) blocks.push_back(sequence->schedule.blocks);
+  return blocks;
+}
+
 bool EngineCore::Step() {
   TakeArrivals();
-  DropEnded(clock_());
+  const absl::Time now = clock_();
+  DropEnded(now);
+  ReportProgress(now);
+  next_report_ = now + kReportInterval;
   const int64_t decodes = scheduler_.decodes();
   const std::vector<Slice> slices =
       scheduler_.Plan({.beside_decodes = pacer_.Budget(decodes), .alone = pacer_.Budget(0)});
@@ -199,6 +212,35 @@ void EngineCore::TakeArrivals() {
   UpdateQueueFigures();
 }
 
+void EngineCore::ReportProgress(absl::Time now) {
+  for (const auto& sequence : sequences_) {
+    if (!sequence->WantsProgress(now)) continue;
+    sequence->ReportProgress(now, scheduler_.PositionOf(&sequence->schedule));
+  }
+}
+
+void EngineCore::ReportWithinStep() {
+  const absl::Time now = clock_();
+  if (now < next_report_) return;
+  next_report_ = now + kReportInterval;
+  ReportProgress(now);
+  // Those that have come since the step began stay where they are: by the figures that admission
+  // goes by, they have not yet been seen. No lock is held while sinks are written to.
+  std::vector<Arrival> arrived;
+  {
+    MutexLock lock(&mutex_);
+    arrived.swap(arrivals_);
+  }
+  int64_t ahead = scheduler_.waiting();
+  for (const Arrival& arrival : arrived) {
+    if (arrival.sequence->WantsProgress(now)) arrival.sequence->ReportProgress(now, ahead);
+    ++ahead;
+  }
+  MutexLock lock(&mutex_);
+  arrivals_.insert(arrivals_.begin(), std::make_move_iterator(arrived.begin()),
+                   std::make_move_iterator(arrived.end()));
+}
+
 void EngineCore::DropEnded(absl::Time now) {
   std::erase_if(sequences_, [&](const std::unique_ptr<Sequence>& sequence) {
     Schedulable& schedule = sequence->schedule;
@@ -207,9 +249,6 @@ void EngineCore::DropEnded(absl::Time now) {
       if (state == Sequence::State::kExpired) ++totals_.expired;
       scheduler_.Remove(&schedule);
       return true;
-    }
-    if (sequence->WantsProgress(now)) {
-      sequence->ReportProgress(now, scheduler_.PositionOf(&schedule));
     }
     return false;
   });

@@ -97,7 +97,12 @@ class EngineCore {
   // Takes what has arrived, drops what is over, and computes a batch. False if there was none to
   // compute: then nothing happens until next_event(), or a call of Submit() or Wake().
   bool Step();
+  // For the forward pass to call now and then, on its thread: also in a step that takes long, those
+  // that wait hear of it.
+  void ReportWithinStep();
   absl::Time next_event() const;
+  // The blocks of the KV cache that each request uses.
+  std::vector<std::span<const KvBlock>> owned_blocks() const;
   // Waits for that, or for Stop(). False once stopped.
   bool AwaitWork();
   // Thread-safe.
@@ -116,6 +121,7 @@ class EngineCore {
   Backlog BacklogOf(const std::string& caller) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Enqueue(Arrival arrival);
   void TakeArrivals();
+  void ReportProgress(absl::Time now);
   void DropEnded(absl::Time now);
   // Returns how many ended.
   int64_t Compute(const std::vector<Slice>& slices);
@@ -141,6 +147,7 @@ class EngineCore {
   std::vector<float> logits_;  // [max_batch_logits, vocab_size]
   std::vector<BatchToken> batch_;
   std::vector<std::unique_ptr<Sequence>> sequences_;
+  absl::Time next_report_ = absl::InfinitePast();  // Within a step.
 
   mutable Mutex mutex_;
   std::vector<Arrival> arrivals_ ABSL_GUARDED_BY(mutex_);

@@ -9,8 +9,7 @@
 namespace llama {
 namespace {
 
-// Of a second at most, so that a step that is under way when one is due does not make it late.
-// With a step of prompts, which is the longest, less than a second.
+// More often than the second that is promised: people watch it move.
 constexpr absl::Duration kProgressInterval = absl::Milliseconds(150);
 // Of the messages with a stream's tokens. Readers see no difference, and a fast model would spend
 // its time on messages of one token.

@@ -326,11 +326,12 @@ Transformer::Transformer(const ModelConfig& config, const ModelWeights& weights,
 Transformer::~Transformer() = default;
 
 void Transformer::Forward(std::span<const BatchToken> batch, KvCache& cache,
-                          std::span<float> logits) {
+                          std::span<float> logits, absl::FunctionRef<void()> after_layer) {
   impl_->FindTiles(batch);
   impl_->Embed(batch);
   for (int64_t layer = 0; layer < impl_->config.n_layers; ++layer) {
     impl_->Layer(batch, layer, cache);
+    after_layer();
   }
   impl_->Logits(batch, logits);
 }

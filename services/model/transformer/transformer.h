@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "absl/functional/function_ref.h"
 #include "services/model/checkpoint/checkpoint.h"
 #include "services/model/kernels/kernels.h"
 #include "services/model/threads/thread_team.h"
@@ -52,8 +53,11 @@ class Transformer {
   // Runs the batch: writes the keys and values of its tokens to `cache`, and to `logits` a row for
   // each token that wants one, in order: [tokens that want logits, vocab_size]. Allocates nothing.
   // REQUIRES: 1 to max_batch_tokens tokens, of which at most max_batch_logits want logits; the
-  // tokens of one sequence are in order of position.
-  void Forward(std::span<const BatchToken> batch, KvCache& cache, std::span<float> logits);
+  // tokens of one sequence are in order of position. `after_layer` is called after each layer: a
+  // large batch may take a second.
+  void Forward(
+      std::span<const BatchToken> batch, KvCache& cache, std::span<float> logits,
+      absl::FunctionRef<void()> after_layer = [] {});
 
   // See ThreadTeam::BindCaller().
   void BindCaller() const;

@@ -233,7 +233,7 @@ TEST(EngineTest, AReplyDoesNotDependOnAPrefixHit) {
 TEST(EngineTest, AChatComputesOnlyWhatIsNewInEachTurn) {
   Model model;
   GenerateRequest turn = Request(1, 40, 20);
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 10; ++i) {
     const auto alone = Model().Run(turn);
     const auto reply = model.Run(turn);
     EXPECT_EQ(reply->ids(), alone->ids());
@@ -315,22 +315,49 @@ TEST(EngineTest, EventsComeInTheirOrder) {
   }
 }
 
+// Both are the model's own view, whatever the draw makes of it.
 TEST(EngineTest, ScoreAndGenerateAgreeToTheBit) {
   Model model;
-  const auto generated = model.Run(Request(3));
-  ScoreRequest score = {.tokens = Prompt(40, 3), .from_position = 39};
-  for (const TokenId id : generated->ids()) score.tokens.push_back(id);
+  GenerateRequest request = Request(3);
+  request.sampling = {.temperature = 0.7F,
+                      .top_k = 50,
+                      .top_p = 0.9F,
+                      .seed = 3,
+                      .repetition_penalty = 1.3F,
+                      .presence_penalty = 0.5F,
+                      .logit_bias = {{20, 3.0F}, {21, -3.0F}}};
+  request.top_candidates = 5;
+  request.prompt_tokens = true;
+  const auto generated = model.Run(request);
+  std::vector<TokenReport> reports;
+  for (const Event& event : generated->events()) {
+    if (const auto* const prompt = std::get_if<PromptEvent>(&event)) reports = prompt->tokens;
+  }
+  ASSERT_EQ(reports.size(), 40u);
+  for (const TokenReport& token : generated->tokens()) reports.push_back(token);
+
+  ScoreRequest score = {.top_candidates = 5};
+  for (const TokenReport& token : reports) score.tokens.push_back(token.id);
   const auto recorder = std::make_shared<Recorder>();
   ASSERT_TRUE(model.engine.Submit(score, recorder).ok());
   ASSERT_TRUE(recorder->Wait().ok());
   const std::vector<PositionScore> scores = ScoresOf(*recorder);
-  ASSERT_EQ(scores.size(), 31u);
-  for (size_t i = 0; i < 30; ++i) {
-    EXPECT_EQ(scores[i].position, static_cast<int64_t>(39 + i));
-    EXPECT_EQ(scores[i].next_logprob, generated->logprobs()[i]);
+  ASSERT_EQ(scores.size(), reports.size());
+  for (size_t i = 0; i + 1 < scores.size(); ++i) {
+    EXPECT_EQ(scores[i].position, static_cast<int64_t>(i));
+    const TokenReport& next = reports[i + 1];
+    EXPECT_EQ(scores[i].next_logprob, next.logprob);
+    ASSERT_EQ(scores[i].top.size(), next.candidates.size());
+    int64_t rank = 6;
+    for (size_t c = 5; c-- > 0;) {
+      EXPECT_EQ(scores[i].top[c].id, next.candidates[c].id);
+      EXPECT_EQ(scores[i].top[c].logprob, next.candidates[c].logprob);
+      if (scores[i].top[c].id == next.id) rank = static_cast<int64_t>(c) + 1;
+    }
+    EXPECT_EQ(std::min<int64_t>(next.rank.value(), 6), rank);
   }
-  EXPECT_FALSE(scores[30].next_logprob.has_value());
-  EXPECT_LE(recorder->events().size(), 4u) << "a message for each step, of 16 positions at most";
+  EXPECT_FALSE(scores.back().next_logprob.has_value());
+  EXPECT_LE(recorder->events().size(), 7u) << "a message for each step, of 16 positions at most";
 }
 
 TEST(EngineTest, StopTokensEndTheReplyAndAreNotPartOfIt) {

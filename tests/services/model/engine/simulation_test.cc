@@ -1,191 +1,27 @@
-// The engine in virtual time: days of random arrivals, cancels, deadlines and slow readers over a
-// stand-in for the forward pass, with what it promises checked after every step.
+// Days of random arrivals, cancels, deadlines and slow readers in virtual time, with what the
+// engine promises checked after every step.
 #include <algorithm>
-#include <cmath>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
 #include <set>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "common/proto_duration.h"
 #include "common/status_details.h"
 #include "gtest/gtest.h"
-#include "services/model/engine/engine_core.h"
+#include "tests/services/model/engine/virtual_world.h"
 
 namespace llama {
 namespace {
 
-constexpr int64_t kVocabulary = 32;
 #ifdef LNB_SANITIZED  // For which the code is several times as slow.
 constexpr int kTrials = 3;
 #else
 constexpr int kTrials = 12;
 #endif
 
-uint64_t Mix(uint64_t a, uint64_t b) {
-  uint64_t x = a * 0x9E3779B97F4A7C15 + b + 0x632BE59BD9B4E019;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
-  return x ^ x >> 27;
-}
-
-// Stands in for the model: what it writes to the cache at a position depends on what it reads there
-// for the position before, so that its logits depend on every token of the sequence, and are wrong
-// if any block is not its sequence's own or was given away too early.
-class StandIn {
- public:
-  StandIn(int64_t blocks, absl::Time* now, absl::Duration step, absl::Duration token)
-      : cache_(static_cast<size_t>(blocks * kKvBlockTokens)),
-        now_(*now),
-        step_(step),
-        token_(token) {}
-
-  void Forward(std::span<const BatchToken> batch, std::span<float> logits) {
-    size_t row = 0;
-    for (const BatchToken& token : batch) {
-      const uint64_t before = token.position == 0 ? 1 : At(token.blocks, token.position - 1);
-      const uint64_t state = Mix(before, token.token);
-      At(token.blocks, token.position) = state;
-      if (!token.wants_logits) continue;
-      FillLogits(state, logits.subspan(row++ * kVocabulary, kVocabulary));
-    }
-    ++steps_;
-    tokens_ += static_cast<int64_t>(batch.size());
-    now_ += step_ + token_ * static_cast<int64_t>(batch.size());
-  }
-  static void FillLogits(uint64_t state, std::span<float> logits) {
-    for (size_t i = 0; i < logits.size(); ++i) {
-      logits[i] = static_cast<float>(Mix(state, i) >> 50) / 4096.0F;
-    }
-  }
-  int64_t steps() const { return steps_; }
-  int64_t tokens() const { return tokens_; }
-
- private:
-  uint64_t& At(std::span<const KvBlock> blocks, uint32_t position) {
-    constexpr uint32_t kTokens = static_cast<uint32_t>(kKvBlockTokens);
-    return cache_.at(blocks[position / kTokens] * kTokens + position % kTokens);
-  }
-
-  std::vector<uint64_t> cache_;
-  absl::Time& now_;
-  const absl::Duration step_;
-  const absl::Duration token_;
-  int64_t steps_ = 0;
-  int64_t tokens_ = 0;
-};
-
-// What the reply to a request is, from the definition: no engine, no cache.
-std::vector<TokenId> ExpectedReply(const GenerateRequest& request, int64_t max_tokens) {
-  std::vector<TokenId> tokens = request.prompt;
-  uint64_t state = 1;
-  for (const TokenId token : tokens) state = Mix(state, token);
-  std::vector<TokenId> reply;
-  Sampler sampler;
-  std::vector<float> logits(kVocabulary);
-  while (static_cast<int64_t>(reply.size()) < max_tokens) {
-    StandIn::FillLogits(state, logits);
-    const TokenId id = sampler.Draw(logits, request.sampling,
-                                    {.tokens = tokens, .seed = request.sampling.seed.value_or(0)});
-    if (std::ranges::count(request.stopping.eos_token_ids, id) > 0) break;
-    reply.push_back(id);
-    tokens.push_back(id);
-    state = Mix(state, id);
-  }
-  return reply;
-}
-
-// A caller with a reader that now and then falls behind.
-class Reader : public EventSink {
- public:
-  Reader(GenerateRequest made, const absl::Time* now) : request(std::move(made)), now_(*now) {}
-
-  void Write(Event event) override {
-    ASSERT_FALSE(status.has_value()) << "written to after its end";
-    ASSERT_FALSE(finished.has_value());
-    last_event = now_;
-    if (const auto* accepted = std::get_if<AcceptedEvent>(&event)) {
-      ASSERT_EQ(max_tokens, 0);
-      max_tokens = accepted->max_tokens;
-    } else if (const auto* tokens = std::get_if<TokensEvent>(&event)) {
-      ASSERT_FALSE(tokens->tokens.empty());
-      if (ids.empty()) first_token = now_;
-      message_gaps.push_back(now_ - last_message);
-      last_message = now_;
-      for (const TokenReport& token : tokens->tokens) ids.push_back(token.id);
-    } else if (const auto* end = std::get_if<FinishedEvent>(&event)) {
-      finished = *end;
-    } else if (std::holds_alternative<QueuedEvent>(event) ||
-               std::holds_alternative<PrefillEvent>(event)) {
-      ASSERT_TRUE(request.progress);
-      ASSERT_TRUE(ids.empty());
-    }
-  }
-  void Finish(const absl::Status& end) override {
-    ASSERT_FALSE(status.has_value()) << "ended twice";
-    status = end;
-    ended = now_;
-  }
-  bool writable() const override { return !slow; }
-  bool cancelled() const override { return gone; }
-
-  const GenerateRequest request;
-  int64_t max_tokens = 0;
-  std::vector<TokenId> ids;
-  std::optional<FinishedEvent> finished;
-  std::optional<absl::Status> status;
-  absl::Time first_token = absl::InfiniteFuture();
-  absl::Time ended;
-  absl::Time last_event = absl::InfinitePast();
-  absl::Time last_message = absl::InfinitePast();
-  std::vector<absl::Duration> message_gaps;
-  bool slow = false;
-  bool gone = false;
-  absl::Time gone_at = absl::InfiniteFuture();
-
- private:
-  const absl::Time& now_;
-};
-
-struct World {
-  World(EngineCoreOptions made, absl::Duration step, absl::Duration token)
-      : options(std::move(made)), model(options.kv_blocks, &now, step, token) {
-    core.emplace(
-        options,
-        [this](std::span<const BatchToken> batch, std::span<float> logits) {
-          if (before_batch) before_batch();
-          EXPECT_LE(static_cast<int64_t>(batch.size()), options.max_batch_tokens);
-          model.Forward(batch, logits);
-        },
-        [this] { return now; });
-  }
-
-  std::shared_ptr<Reader> Submit(GenerateRequest request, absl::Status* refused = nullptr) {
-    request.received = now;
-    auto reader = std::make_shared<Reader>(request, &now);
-    const absl::Status status = core->Submit(std::move(request), reader);
-    if (refused != nullptr) *refused = status;
-    return status.ok() ? reader : nullptr;
-  }
-  // Steps, or lets the time pass until something happens, at most until `until`.
-  void Advance(absl::Time until) {
-    if (!core->Step()) now = std::max(now, std::min(core->next_event(), until));
-  }
-  void RunUntilIdle() {
-    while (core->load().running + core->load().waiting > 0) {
-      Advance(now + absl::Seconds(1));
-    }
-  }
-
-  const EngineCoreOptions options;
-  absl::Time now = absl::FromUnixSeconds(1'700'000'000);
-  StandIn model;
-  std::function<void()> before_batch;  // As from another thread, while a batch is computed.
-  std::optional<EngineCore> core;
-};
+constexpr int64_t kContextLength = 640;
 
 GenerateRequest RandomRequest(std::mt19937& random, absl::Time now) {
   GenerateRequest request;
@@ -239,12 +75,60 @@ void CheckEnd(const Reader& reader) {
   }
 }
 
+int64_t CostOf(const Reader& reader) {
+  return static_cast<int64_t>(reader.request.prompt.size()) + reader.max_tokens;
+}
+
+// When requests of a trial came and began, to show that nobody is kept waiting by later ones.
+class Turns {
+ public:
+  void Came(const std::shared_ptr<Reader>& reader) {
+    int64_t own = 0;
+    for (const Turn& turn : turns_) {
+      const bool waits = !turn.reader->status.has_value();
+      if (waits && turn.reader->request.caller == reader->request.caller)
+        own += CostOf(*turn.reader);
+    }
+    turns_.push_back({reader, own});
+  }
+  void Check(int64_t max_running) const {
+    for (size_t i = 0; i < turns_.size(); ++i) {
+      const auto began = BeganAt(*turns_[i].reader);
+      if (!began.has_value() || turns_[i].reader->ever_slow) continue;
+      int64_t overtaking = 0;
+      for (size_t later = i + 1; later < turns_.size(); ++later) {
+        const Reader& other = *turns_[later].reader;
+        const auto others = BeganAt(other);
+        if (!others.has_value() || *others >= *began) continue;
+        overtaking += CostOf(other);
+      }
+      // Each of four other callers may have as much begun as this one had to do before, and one
+      // request on either side more; and those that run take turns.
+      ASSERT_LE(overtaking, 4 * (turns_[i].own + 2 * kMostCost) + max_running * kMostCost);
+    }
+  }
+
+ private:
+  static constexpr int64_t kMostCost = kContextLength;
+  struct Turn {
+    std::shared_ptr<Reader> reader;
+    int64_t own;  // What its caller had under way when it came.
+  };
+
+  static std::optional<absl::Time> BeganAt(const Reader& reader) {
+    if (reader.ids.empty() || !reader.finished.has_value()) return std::nullopt;
+    return reader.request.received + reader.finished->timings.queue;
+  }
+
+  std::vector<Turn> turns_;
+};
+
 TEST(SimulationTest, TheEngineKeepsItsPromisesForDays) {
   std::mt19937 random(17);
   int64_t ends = 0, refusals = 0, cancels = 0, expired = 0, limited = 0, hits = 0;
   for (int trial = 0; trial < kTrials; ++trial) {
     const int64_t max_running = 1 + static_cast<int64_t>(random() % 8);
-    World world({.model = {.vocab_size = kVocabulary, .context_length = 640},
+    World world({.model = {.vocab_size = kVocabulary, .context_length = kContextLength},
                  .engine = {.max_running = max_running,
                             .max_waiting = 4 + static_cast<int64_t>(random() % 20),
                             .max_waiting_prefill_tokens = 1500},
@@ -254,6 +138,7 @@ TEST(SimulationTest, TheEngineKeepsItsPromisesForDays) {
                  .kv_block_bytes = 100},
                 absl::Milliseconds(20), absl::Microseconds(200 + 100 * (random() % 20)));
     std::vector<std::shared_ptr<Reader>> alive;
+    Turns turns;
     const uint32_t pressure = 2 + random() % 12;  // The higher, the fewer arrivals.
     for (int step = 0; step < 12'000; ++step) {
       for (int i = 0; i < 3 && random() % pressure == 0; ++i) {
@@ -261,6 +146,7 @@ TEST(SimulationTest, TheEngineKeepsItsPromisesForDays) {
         absl::Status refused;
         if (auto reader = world.Submit(RandomRequest(random, world.now), &refused)) {
           ASSERT_GT(reader->max_tokens, 0) << "Accepted is written at once";
+          turns.Came(reader);
           alive.push_back(std::move(reader));
         } else {
           ++refusals;
@@ -277,6 +163,7 @@ TEST(SimulationTest, TheEngineKeepsItsPromisesForDays) {
           reader->gone_at = world.now;
         }
         reader->slow = reader->slow ? random() % 30 != 0 : random() % 400 == 0;
+        reader->ever_slow = reader->ever_slow || reader->slow;
       }
       const absl::Time begin = world.now;
       const int64_t steps = world.model.steps();
@@ -286,11 +173,20 @@ TEST(SimulationTest, TheEngineKeepsItsPromisesForDays) {
       const int64_t total = world.options.kv_blocks * world.options.kv_block_bytes;
       ASSERT_LE(load.kv_cache_bytes_used + load.kv_cache_bytes_cached, total);
       ASSERT_LE(load.running, max_running);
+      std::set<KvBlock> owned;
+      for (const auto blocks : world.core->owned_blocks()) {
+        owned.insert(blocks.begin(), blocks.end());
+      }
+      ASSERT_EQ(load.kv_cache_bytes_used,
+                static_cast<int64_t>(owned.size()) * world.options.kv_block_bytes);
       for (size_t i = alive.size(); i-- > 0;) {
         Reader& reader = *alive[i];
         if (!reader.status.has_value()) {
           ASSERT_FALSE(reader.gone) << "dropped within a step";
           ASSERT_GT(reader.request.deadline, begin);
+          if (const auto limit = reader.request.stopping.time_limit; limit.has_value()) {
+            ASSERT_GT(reader.request.received + *limit, begin);
+          }
           ASSERT_TRUE(reader.slow || world.model.steps() > steps) << "somebody always gets on";
           continue;
         }
@@ -320,6 +216,7 @@ TEST(SimulationTest, TheEngineKeepsItsPromisesForDays) {
       CheckEnd(*reader);
     }
     EXPECT_LT(world.now - last, absl::Hours(1));
+    turns.Check(max_running);
     EXPECT_EQ(world.core->load().kv_cache_bytes_used, 0);
     EXPECT_EQ(world.core->load().waiting_prefill_tokens, 0);
   }
@@ -329,120 +226,6 @@ TEST(SimulationTest, TheEngineKeepsItsPromisesForDays) {
   EXPECT_GT(expired, 4 * kTrials);
   EXPECT_GT(limited, 4 * kTrials);
   EXPECT_GT(hits, 40 * kTrials);
-}
-
-// Options like a server's, over a machine on which memory bandwidth is the limit of decoding.
-EngineCoreOptions ServerOptions() {
-  return {.model = {.vocab_size = kVocabulary, .context_length = 8192},
-          .engine = {.max_running = 16, .max_waiting = 64},
-          .max_batch_tokens = 512,
-          .max_batch_logits = 64,
-          .kv_blocks = 4000,
-          .kv_block_bytes = 100};
-}
-
-GenerateRequest Request(uint32_t seed, size_t prompt, int64_t max_tokens) {
-  std::mt19937 random(seed);
-  GenerateRequest request;
-  for (size_t i = 0; i < prompt; ++i) {
-    request.prompt.push_back(static_cast<TokenId>(random() % kVocabulary));
-  }
-  request.sampling = {.temperature = 1, .seed = seed};
-  request.stopping.max_tokens = max_tokens;
-  return request;
-}
-
-TEST(SimulationTest, ALongPromptDoesNotStallRepliesUnderWay) {
-  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
-  std::vector<std::shared_ptr<Reader>> replies;
-  for (uint32_t i = 0; i < 8; ++i) replies.push_back(world.Submit(Request(i, 30, 700)));
-  while (std::ranges::any_of(replies, [](const auto& r) { return r->ids.size() < 20; })) {
-    world.Advance(world.now);
-  }
-  const absl::Time arrival = world.now;
-  const auto prompt = world.Submit(Request(9, 4000, 1));
-  for (const auto& reply : replies) reply->message_gaps.clear();
-  while (!prompt->status.has_value()) world.Advance(world.now);
-  const absl::Duration alone = absl::Milliseconds(5) * 4000;
-  EXPECT_LT(world.now - arrival, 2.5 * alone) << "nor is it starved";
-  world.RunUntilIdle();
-  for (const auto& reply : replies) {
-    ASSERT_EQ(reply->ids.size(), 700u);
-    std::vector<absl::Duration> gaps = reply->message_gaps;
-    std::ranges::sort(gaps);
-    EXPECT_LE(gaps.back(), 3 * gaps[gaps.size() / 2]);
-  }
-}
-
-TEST(SimulationTest, AChatOfTenTurnsComputesOnlyEachNewTurn) {
-  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
-  GenerateRequest turn = Request(1, 50, 40);
-  std::mt19937 random(3);
-  for (int i = 0; i < 10; ++i) {
-    const int64_t computed = world.model.tokens();
-    const auto reply = world.Submit(turn);
-    world.RunUntilIdle();
-    ASSERT_TRUE(reply->finished.has_value());
-    EXPECT_EQ(reply->ids, ExpectedReply(turn, 40));
-    const auto prompt = static_cast<int64_t>(turn.prompt.size());
-    if (i > 0) {
-      // All but the 30 new tokens, the last reply's last token, and a block that was not full.
-      EXPECT_GE(reply->finished->cached_prompt_tokens, prompt - 30 - 1 - (kKvBlockTokens - 1));
-    }
-    EXPECT_EQ(world.model.tokens() - computed,
-              prompt - reply->finished->cached_prompt_tokens + 40 - 1);
-    turn.prompt.insert(turn.prompt.end(), reply->ids.begin(), reply->ids.end());
-    for (int t = 0; t < 30; ++t) {
-      turn.prompt.push_back(static_cast<TokenId>(random() % kVocabulary));
-    }
-  }
-  EXPECT_EQ(world.core->load().kv_cache_bytes_used, 0);
-  EXPECT_GT(world.core->load().kv_cache_bytes_cached, 0);
-}
-
-TEST(SimulationTest, TheSamePromptAgainComputesItsLastBlockOnly) {
-  for (const size_t length : {1, 15, 16, 17, 63, 64, 65}) {
-    World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
-    const GenerateRequest request = Request(1, length, 1);
-    world.Submit(request);
-    world.RunUntilIdle();
-    const int64_t computed = world.model.tokens();
-    const auto again = world.Submit(request);
-    world.RunUntilIdle();
-    // The last token is computed in any case: its logits are wanted.
-    const auto cached = static_cast<int64_t>(length - 1) / kKvBlockTokens * kKvBlockTokens;
-    EXPECT_EQ(again->finished->cached_prompt_tokens, cached);
-    EXPECT_EQ(world.model.tokens() - computed, static_cast<int64_t>(length) - cached);
-    GenerateRequest other = request;
-    other.cache_salt = "tenant";
-    const auto others = world.Submit(other);
-    world.RunUntilIdle();
-    EXPECT_EQ(others->finished->cached_prompt_tokens, 0);
-    EXPECT_EQ(others->ids, again->ids);
-  }
-}
-
-TEST(SimulationTest, AShortPromptAfterAFloodFromAnotherCallerGoesFirst) {
-  EngineCoreOptions options = ServerOptions();
-  options.engine.max_running = 1;
-  World world(options, absl::Milliseconds(100), absl::Milliseconds(5));
-  std::vector<std::shared_ptr<Reader>> flood;
-  absl::Status refused;
-  for (uint32_t i = 0; i < 200; ++i) {
-    GenerateRequest request = Request(i, 100, 50);
-    request.caller = "flood";
-    if (auto reader = world.Submit(request, &refused)) flood.push_back(std::move(reader));
-    if (i == 16) world.Advance(world.now);
-  }
-  EXPECT_EQ(GetReason(refused), "QUEUE_FULL");
-  GenerateRequest request = Request(1000, 100, 50);
-  request.caller = "other";
-  const auto other = world.Submit(request, &refused);
-  ASSERT_NE(other, nullptr) << refused;
-  world.RunUntilIdle();
-  const auto before = std::ranges::count_if(
-      flood, [&](const auto& reader) { return reader->first_token < other->first_token; });
-  EXPECT_LE(before, 2) << "the one that ran, and the one whose turn it was";
 }
 
 TEST(SimulationTest, ACancelInAnyStateGivesItsBlocksBackWithinAStep) {
@@ -499,103 +282,6 @@ TEST(SimulationTest, ACancelInAnyStateGivesItsBlocksBackWithinAStep) {
     ASSERT_EQ(world.core->load().kv_cache_bytes_used, 0);
   }
   for (const int64_t count : {waiting, prefill, reply, paused}) EXPECT_GT(count, 10);
-}
-
-TEST(SimulationTest, ReadersThatStandStillKeepNobodyOut) {
-  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(1));
-  std::vector<std::shared_ptr<Reader>> stalled;
-  const auto stall = [&](uint32_t seed) {
-    auto reader = world.Submit(Request(seed, 40, 60));
-    if (reader == nullptr) return false;
-    while (reader->ids.size() < 5) world.Advance(world.now);
-    reader->slow = true;
-    stalled.push_back(std::move(reader));
-    return true;
-  };
-  for (uint32_t i = 0; i < 60; ++i) {
-    ASSERT_TRUE(stall(i)) << i;
-    // As soon as the last one stands still, the next one is answered as if it were alone.
-    const auto next = world.Submit(Request(1000 + i, 40, 1));
-    ASSERT_NE(next, nullptr);
-    const int64_t steps = world.model.steps();
-    while (!next->status.has_value()) world.Advance(world.now);
-    ASSERT_LE(world.model.steps() - steps, 2) << i;
-    ASSERT_EQ(next->ids, ExpectedReply(next->request, 1));
-  }
-  // There are bounds to it.
-  for (uint32_t i = 60; stall(i); ++i) ASSERT_LT(i, 200u);
-  EXPECT_GE(stalled.size(), 64u + 16u);
-  for (const auto& reader : stalled) reader->slow = false;
-  world.RunUntilIdle();
-  for (const auto& reader : stalled) EXPECT_EQ(reader->ids, ExpectedReply(reader->request, 60));
-}
-
-// The first time at which a refused request would have been let in, if it had come then.
-TEST(SimulationTest, RetryDelaysComeTrueWithinAFactorOfTwo) {
-  for (const int64_t prompt : {20, 300, 2000}) {
-    for (const int64_t reply : {10, 100, 400}) {
-      World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
-      std::mt19937 random(7);
-      absl::Status refused;
-      int64_t checks = 0;
-      for (uint32_t i = 0; checks < 12; ++i) {
-        ASSERT_LT(i, 20'000u);
-        const auto length =
-            static_cast<size_t>(prompt / 2 + static_cast<int64_t>(random()) % prompt);
-        const GenerateRequest request = Request(i, length, reply / 2 + 1 + random() % reply);
-        if (world.Submit(request, &refused) != nullptr) {
-          if (random() % 4 == 0) world.Advance(world.now);
-          continue;
-        }
-        ASSERT_EQ(GetReason(refused), "QUEUE_FULL");
-        const absl::Duration delay =
-            FromProto(GetDetail<google::rpc::RetryInfo>(refused)->retry_delay());
-        const absl::Time asked = world.now;
-        std::optional<absl::Duration> actual;
-        world.before_batch = [&] {
-          if (!actual.has_value() && world.Submit(request) != nullptr) actual = world.now - asked;
-        };
-        while (!actual.has_value()) world.Advance(world.now);
-        world.before_batch = nullptr;
-        // Between steps nothing changes: one of replies only is the finest that can be told.
-        const absl::Duration step = absl::Milliseconds(200);
-        EXPECT_LE(*actual, 2 * delay + step) << prompt << " " << reply << " " << delay;
-        EXPECT_GE(*actual + step, delay / 2) << prompt << " " << reply << " " << delay;
-        ++checks;
-        for (uint32_t steps = random() % 40; steps > 0; --steps) world.Advance(world.now);
-      }
-    }
-  }
-}
-
-TEST(SimulationTest, TokensOfAFastModelComeInAtMostAMessagePer20Milliseconds) {
-  World world(ServerOptions(), absl::Milliseconds(3), absl::Microseconds(1));
-  const auto reader = world.Submit(Request(1, 10, 500));
-  world.RunUntilIdle();
-  ASSERT_EQ(reader->ids.size(), 500u);
-  EXPECT_LE(reader->first_token - reader->request.received, absl::Milliseconds(4)) << "at once";
-  EXPECT_LE(reader->message_gaps.size(), 500u * 3 / 20 + 3);
-  for (size_t i = 1; i + 1 < reader->message_gaps.size(); ++i) {
-    EXPECT_GE(reader->message_gaps[i], absl::Milliseconds(20));
-    EXPECT_LE(reader->message_gaps[i], absl::Milliseconds(24));
-  }
-}
-
-TEST(SimulationTest, ProgressIsReportedAtLeastEverySecondUntilTheFirstToken) {
-  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
-  std::vector<std::shared_ptr<Reader>> readers;
-  for (uint32_t i = 0; i < 40; ++i) {
-    GenerateRequest request = Request(i, 500, 20);
-    request.progress = true;
-    readers.push_back(world.Submit(request));
-  }
-  while (world.core->load().running + world.core->load().waiting > 0) {
-    for (const auto& reader : readers) {
-      if (reader->status.has_value() || !reader->ids.empty()) continue;
-      EXPECT_LE(world.now - reader->last_event, absl::Seconds(1));
-    }
-    world.Advance(world.now);
-  }
 }
 
 }  // namespace
