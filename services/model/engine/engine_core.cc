@@ -273,8 +273,8 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
     if (sequence.Started(begin)) {
       waits.queue.push_back(begin - sequence.received());
       record.prompt_tokens += sequence.prompt_tokens();
-      record.cached_tokens += slice.sequence->cached;
     }
+    record.cached_tokens += sequence.TakeCachedTokens();
     for (int64_t p = slice.begin; p < slice.begin + slice.count; ++p) {
       batch_.push_back({.token = sequence.tokens()[static_cast<size_t>(p)],
                         .position = static_cast<uint32_t>(p),

@@ -59,7 +59,9 @@ LoadFigures LoadMeter::figures(absl::Time now) const {
   figures.prefill_tokens_per_second = Rate(sum.sum.prefill_tokens, sum.prefill_time);
   figures.decode_tokens_per_second = Rate(sum.sum.decode_tokens, sum.decode_time);
   figures.best_prefill_tokens_per_second = sum.best_prefill;
-  figures.prefix_cache_hit_rate = Ratio(sum.sum.cached_tokens, sum.sum.prompt_tokens, 0);
+  // Of prompts that began before the last minute, some may be found within it.
+  figures.prefix_cache_hit_rate =
+      std::min(Ratio(sum.sum.cached_tokens, sum.sum.prompt_tokens, 0), 1.0);
   figures.reply_share = Ratio(sum.sum.reply_tokens, sum.sum.reply_limits, 1);
   if (sum.steps > 0) figures.mean_step = sum.sum.duration / sum.steps;
   figures.max_gap = sum.sum.max_gap;

@@ -15,10 +15,9 @@ struct StepRecord {
   int64_t prefill_tokens = 0;  // Of prompts, computed.
   int64_t decode_tokens = 0;
   int64_t sequences = 0;
-  absl::Duration max_gap;  // The longest of `gaps`.
-  // Of the requests that began:
-  int64_t prompt_tokens = 0;
-  int64_t cached_tokens = 0;
+  absl::Duration max_gap;     // The longest of `gaps`.
+  int64_t prompt_tokens = 0;  // Of the requests that began.
+  int64_t cached_tokens = 0;  // Of prompts, found in the prefix cache.
   // Of the replies that ended:
   int64_t reply_tokens = 0;
   int64_t reply_limits = 0;  // What they might have been at most.

@@ -98,16 +98,17 @@ void Scheduler::Begin(Schedulable* sequence) {
 
 void Scheduler::TakeCached(Schedulable* sequence) {
   if (sequence->tokens == nullptr) return;
-  // Only where the next block is neither begun nor there.
-  while (sequence->computed == Owned(*sequence) * kKvBlockTokens &&
-         sequence->chained == Owned(*sequence) &&
-         sequence->computed + kKvBlockTokens <= sequence->next_logits) {
+  while ((sequence->chained + 1) * kKvBlockTokens <= sequence->next_logits) {
     const std::optional<KvBlock> block =
         pool_.Find(sequence->chain, TokensOf(*sequence, sequence->chained));
     if (!block.has_value()) return;
+    if (Owned(*sequence) > sequence->chained) {  // It has begun to compute it itself.
+      pool_.Release(std::span(&sequence->blocks.back(), 1));
+      sequence->blocks.pop_back();
+    }
     sequence->blocks.push_back(*block);
-    sequence->computed += kKvBlockTokens;
     ++sequence->chained;
+    sequence->computed = sequence->chained * kKvBlockTokens;
   }
 }
 
@@ -141,7 +142,9 @@ std::vector<Slice> Scheduler::Plan(const PrefillBudget& prefill) {
   for (size_t i = 0; i < order.size(); ++i) {
     Schedulable* const sequence = order[(turn_ + i) % order.size()];
     if (!sequence->running || sequence->paused || IsDecode(*sequence)) continue;
+    const int64_t before = sequence->computed;
     TakeCached(sequence);  // Another one may have computed it by now.
+    if (!sequence->preempted) sequence->cached += sequence->computed - before;
     add(sequence, sequence->length - sequence->computed);
   }
   if (!order.empty()) turn_ = (turn_ + 1) % order.size();

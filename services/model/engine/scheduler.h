@@ -30,7 +30,7 @@ struct Schedulable {
 
   // Set by the scheduler.
   int64_t computed = 0;  // Tokens whose keys and values are in `blocks`. At most length.
-  int64_t cached = 0;    // Of these, those that were in the cache before it first began to run.
+  int64_t cached = 0;    // Of these, taken from the prefix cache, but not after it was preempted.
   std::vector<KvBlock> blocks;
   bool running = false;
   bool preempted = false;  // Has run, and waits to run again.

@@ -32,6 +32,10 @@ class Sequence {
 
   std::span<const TokenId> tokens() const { return tokens_; }
   int64_t prompt_tokens() const { return prompt_tokens_; }
+  // Tokens of the prompt that were found in the prefix cache since the last call.
+  int64_t TakeCachedTokens() {
+    return schedule.cached - std::exchange(taken_cached_tokens_, schedule.cached);
+  }
   // Tokens of the prompt that are not yet computed.
   int64_t prefill_tokens() const;
   // Drawn so far, and the most that there will be; 0 for a score.
@@ -95,6 +99,7 @@ class Sequence {
   absl::Time last_token_ = absl::InfiniteFuture();
   absl::Time last_progress_ = absl::InfinitePast();
   absl::Time last_flush_ = absl::InfinitePast();
+  int64_t taken_cached_tokens_ = 0;
   std::optional<absl::Duration> time_to_first_token_;
   std::optional<absl::Duration> last_gap_;
 };

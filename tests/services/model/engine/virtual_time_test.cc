@@ -234,5 +234,17 @@ TEST(VirtualTimeTest, APromptThatCannotBeComputedBeforeItsDeadlineIsRefusedAtOnc
   world.RunUntilIdle();
 }
 
+TEST(VirtualTimeTest, APromptThatAnotherOneComputesMeanwhileCountsAsCached) {
+  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
+  const GenerateRequest request = Request(1, 2000, 5);
+  const auto first = world.Submit(request);
+  const auto second = world.Submit(request);
+  world.RunUntilIdle();
+  const int64_t cached = second->finished->cached_prompt_tokens;
+  EXPECT_EQ(first->finished->cached_prompt_tokens + cached + world.model.tokens(),
+            2 * (2000 + 5 - 1));
+  EXPECT_GT(first->finished->cached_prompt_tokens + cached, 1000);
+}
+
 }  // namespace
 }  // namespace llama
