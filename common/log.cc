@@ -25,6 +25,7 @@ namespace llama {
 namespace {
 
 constexpr size_t kMaxWaitingLines = 8192;
+constexpr size_t kMaxWriteBytes = 16'384;
 constexpr absl::Duration kDropReportInterval = absl::Seconds(1);
 constexpr absl::Duration kExitTimeout = absl::Seconds(1);
 
@@ -70,39 +71,46 @@ class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   // `pool` is the one that writes, and outlives that.
   StandardError(spdlog::details::thread_pool& pool, bool json) : pool_(pool), json_(json) {}
+  ~StandardError() override { Write(); }
 
   // Lines that are done with.
   size_t written() const { return written_; }
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    Write(message);
-    ++written_;
+    formatter_->format(message, lines_);
+    ++lines_count_;
+    // Lines that come faster than they are written go together.
+    if (pool_.queue_size() > 0 && lines_.size() < kMaxWriteBytes) return;
+    Write();
     const size_t dropped = pool_.overrun_counter();
     if (dropped == reported_ || absl::Now() < next_report_) return;
     const std::string text = Render(
         "lines of the log were dropped, for they came faster than they are read",
         std::initializer_list<LogField>{{"lines", static_cast<int64_t>(dropped - reported_)}},
         json_);
-    Write(spdlog::details::log_msg("", spdlog::level::warn, text));
+    formatter_->format(spdlog::details::log_msg("", spdlog::level::warn, text), lines_);
+    Write();
     reported_ = dropped;
     next_report_ = absl::Now() + kDropReportInterval;
   }
-  void Write(const spdlog::details::log_msg& message) {
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    absl::string_view rest(line.data(), line.size());
+  void Write() {
+    absl::string_view rest(lines_.data(), lines_.size());
     while (!rest.empty()) {
       const ssize_t bytes = write(STDERR_FILENO, rest.data(), rest.size());
       if (bytes < 0 && errno == EINTR) continue;
-      if (bytes <= 0) return;
+      if (bytes <= 0) break;
       rest.remove_prefix(static_cast<size_t>(bytes));
     }
+    lines_.clear();
+    written_ += std::exchange(lines_count_, 0);
   }
   void flush_() override {}
 
   spdlog::details::thread_pool& pool_;
   const bool json_;
+  spdlog::memory_buf_t lines_;  // Not yet written.
+  size_t lines_count_ = 0;
   std::atomic<size_t> written_ = 0;
   size_t reported_ = 0;
   absl::Time next_report_ = absl::InfinitePast();

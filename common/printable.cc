@@ -17,11 +17,25 @@ bool IsHarmful(char32_t c) {
   return is_control || ends_line || turns_direction;
 }
 
+// How many of the first bytes are plain: printable ASCII, and none of `but`.
+size_t CountPlain(absl::string_view text, absl::string_view but) {
+  size_t count = 0;
+  while (count < text.size() && text[count] >= 0x20 && text[count] < 0x7F &&
+         but.find(text[count]) == absl::string_view::npos) {
+    ++count;
+  }
+  return count;
+}
+
 }  // namespace
 
 std::string Printable(absl::string_view text) {
   std::string printable;
-  while (!text.empty()) {
+  while (true) {
+    const size_t plain = CountPlain(text, "");
+    absl::StrAppend(&printable, text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) return printable;
     const Utf8Char first = FirstChar(text);
     const size_t bytes = first.bytes == 0 ? 1 : first.bytes;
     if (first.bytes == 0 || (first.code_point < 0xA0 && IsHarmful(first.code_point))) {
@@ -38,12 +52,15 @@ std::string Printable(absl::string_view text) {
     }
     text.remove_prefix(bytes);
   }
-  return printable;
 }
 
 std::string PrintableJson(absl::string_view text) {
   std::string json;
-  while (!text.empty()) {
+  while (true) {
+    const size_t plain = CountPlain(text, "\"\\");
+    absl::StrAppend(&json, text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) return json;
     const Utf8Char first = FirstChar(text);
     const size_t bytes = first.bytes == 0 ? 1 : first.bytes;
     if (first.bytes == 0) {
@@ -57,7 +74,6 @@ std::string PrintableJson(absl::string_view text) {
     }
     text.remove_prefix(bytes);
   }
-  return json;
 }
 
 }  // namespace llama

@@ -21,7 +21,6 @@
 #include "common/random_bits.h"
 #include "common/rpc/call_context.h"
 #include "common/rpc/grpc_status.h"
-#include "common/status_details.h"
 #include "grpcpp/support/server_interceptor.h"
 
 namespace llama {
@@ -89,14 +88,15 @@ std::string PrintableAscii(absl::string_view text) {
   return printable;
 }
 
-std::string FindCaller(const grpc::ServerContextBase& context, bool tokens_are_checked) {
+// `peer`: "ipv4:127.0.0.1:40404", "unix:/socket".
+std::string FindCaller(const grpc::ServerContextBase& context, const std::string& peer,
+                       bool tokens_are_checked) {
   std::string caller;
   const absl::string_view token =
       tokens_are_checked ? Find(context, "authorization") : absl::string_view();
   if (!token.empty()) {
     caller = absl::StrCat("token:", absl::Hex(absl::HashOf(token)));
   } else {
-    const std::string peer = context.peer();  // "ipv4:127.0.0.1:40404", "unix:/socket".
     caller = absl::StartsWith(peer, "ip") ? peer.substr(0, peer.rfind(':')) : peer;
   }
   const absl::string_view forwarded = Find(context, kCallerMetadata);
@@ -120,7 +120,7 @@ class CallWatcher final : public grpc::experimental::Interceptor {
     record_.method = MethodName(info.method());
     record_.is_probe = IsProbe(record_.method, context_);
     record_.peer = context_.peer();
-    record_.caller = FindCaller(context_, options_->tokens_are_checked);
+    record_.caller = FindCaller(context_, record_.peer, options_->tokens_are_checked);
     const absl::string_view id = Find(context_, kRequestIdMetadata);
     notes_ = std::make_shared<CallNotes>(IsRequestId(id) ? std::string(id) : MakeRequestId());
     if (auto* const ours = dynamic_cast<CallContext*>(&context_); ours != nullptr) {
@@ -142,9 +142,9 @@ class CallWatcher final : public grpc::experimental::Interceptor {
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
     using Point = grpc::experimental::InterceptionHookPoints;
     if (methods->QueryInterceptionHookPoint(Point::PRE_SEND_STATUS)) {
-      const absl::Status status = FromGrpcStatus(methods->GetSendStatus());
-      record_.code = status.code();
-      record_.reason = GetReason(status);
+      const grpc::Status status = methods->GetSendStatus();
+      record_.code = static_cast<absl::StatusCode>(status.error_code());
+      record_.reason = ReasonOf(status);
       NoteExpiry();
     }
     if (methods->QueryInterceptionHookPoint(Point::POST_RECV_CLOSE) && IsCancelled()) {
@@ -202,7 +202,7 @@ class CallWatcherFactory final : public grpc::experimental::ServerInterceptorFac
 
 std::string CallerOf(const grpc::CallbackServerContext& context) {
   const auto* const ours = dynamic_cast<const CallContext*>(&context);
-  return ours != nullptr ? ours->caller() : FindCaller(context, false);
+  return ours != nullptr ? ours->caller() : FindCaller(context, context.peer(), false);
 }
 
 std::shared_ptr<CallNotes> NotesOf(const grpc::CallbackServerContext& context) {

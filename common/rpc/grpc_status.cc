@@ -1,5 +1,6 @@
 #include "common/rpc/grpc_status.h"
 
+#include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/support/error_details.h"
 
@@ -28,6 +29,16 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
     result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
   }
   return result;
+}
+
+std::string ReasonOf(const grpc::Status& status) {
+  google::rpc::Status packed;
+  if (status.error_details().empty() || !packed.ParseFromString(status.error_details())) return "";
+  google::rpc::ErrorInfo info;
+  for (const auto& detail : packed.details()) {
+    if (detail.UnpackTo(&info)) return info.reason();
+  }
+  return "";
 }
 
 }  // namespace llama
