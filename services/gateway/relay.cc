@@ -103,7 +103,10 @@ void Relay::StartModel(std::unique_ptr<ModelReplicas::Lease> replica) {
   call.StartCall();
 }
 
+// With the first token: until then a call that waits at the model has no need of it.
 void Relay::StartDecoder() {
+  if (decoding_) return;
+  decoding_ = true;
   decode_.relay = shared_from_this();
   tokenizer_stub_->async()->DecodeStream(&decode_context_, &decode_);
   decode_.AddHold();
@@ -129,7 +132,6 @@ void Relay::OnModelRead(bool ok) {
   if (!taken_) {
     // The first message: the model takes the request.
     taken_ = true;
-    StartDecoder();
     place_.Answer(absl::OkStatus());
   }
   switch (from_model_.event_case()) {
@@ -161,12 +163,14 @@ void Relay::OnModelRead(bool ok) {
       for (v1::Token& token : *from_model_.mutable_tokens()->mutable_tokens()) {
         undecoded_.push_back(std::move(token));
       }
+      StartDecoder();
       return DecodeNext();
     case v1::ModelServiceGenerateResponse::kFinished:
       finished_ = from_model_.finished();
       notes_->SetCachedPromptTokens(finished_->usage().cached_prompt_tokens());
       notes_->SetQueueTime(FromProto(finished_->timings().queue()));
       half_closed_ = true;
+      StartDecoder();
       return decode_.StartWritesDone();
     case v1::ModelServiceGenerateResponse::EVENT_NOT_SET:
       return ReadModel();  // Of a newer version of the interface.

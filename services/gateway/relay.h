@@ -132,7 +132,8 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   std::array<ModelCall, 2> models_;  // One after the other.
   size_t attempt_ = 0;
   DecodeCall decode_;
-  bool taken_ = false;  // By the model.
+  bool taken_ = false;     // By the model.
+  bool decoding_ = false;  // DecodeStream has begun.
   bool ended_ = false;
 
   StopMatcher matcher_;
