@@ -22,7 +22,7 @@ namespace llama {
 // What the gateway knows of the services behind it while both serve.
 struct Backends {
   v1::GetTokenizerInfoResponse tokenizer;
-  v1::GetModelInfoResponse model;  // Of a replica that is used. Without the list of tensors.
+  v1::GetModelInfoResponse model;  // ModelReplicas::Look()'s. Without the list of tensors.
   // By id: the bytes and the spelling of every token.
   std::shared_ptr<const std::vector<v1::VocabularyEntry>> vocabulary;
 };

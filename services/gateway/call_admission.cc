@@ -13,12 +13,15 @@ namespace {
 // A caller may have so many times as many calls as are free, as in the engine's queue: one alone
 // leaves an eighth for the next.
 constexpr int64_t kShare = 7;
+// So small a part of max_entering is no flood: the model answers all of them soon.
+constexpr int64_t kFew = 4;
 // Refusals in a row that tell that the next one would be refused, too.
 constexpr int64_t kInARow = 4;
 // The longest that they tell so: who leaves makes room sooner than the model foresaw.
 constexpr absl::Duration kMostMemory = absl::Milliseconds(250);
 constexpr absl::Duration kLeastRetryDelay = absl::Milliseconds(10);
-// Turns come quickly; who holds up a thousand calls may take longer.
+// Turns come quickly; who holds up a thousand calls may take longer. At least: if the model said
+// when it will have room, that counts.
 constexpr absl::Duration kRetryDelayOfWaiting = absl::Milliseconds(100);
 constexpr absl::Duration kRetryDelayOfCalls = absl::Seconds(1);
 // Beyond so many callers, those without calls are forgotten.
@@ -49,7 +52,7 @@ std::optional<absl::Duration> RetryDelayOf(const absl::Status& status) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<CallAdmission::Place>> CallAdmission::Enter(
-    const std::string& caller) {
+    const std::string& caller, const ModelPlaces& places) {
   MutexLock lock(&mutex_);
   const absl::Time now = clock_();
   Forget(now);
@@ -60,12 +63,24 @@ absl::StatusOr<std::unique_ptr<CallAdmission::Place>> CallAdmission::Enter(
                      absl::StrCat("too many calls to the gateway: ", calls_, " are under way"),
                      kRetryDelayOfCalls);
   }
-  if (entering_ >= options_.max_entering &&
-      static_cast<int64_t>(own.waiting.size()) >= kShare * (options_.max_waiting - waiting_)) {
+  const absl::Duration retry_delay = std::max(kRetryDelayOfWaiting, own.again - now);
+  if (entering_ >= options_.max_entering / kFew && FillsModel(own, places)) {
     return QueueFull(
-        "max_waiting_calls",
-        absl::StrCat("too many calls to the gateway: ", waiting_, " wait for their turn"),
-        kRetryDelayOfWaiting);
+        kModelsLimit,
+        absl::StrCat(calls_, " requests run or wait, of ", places.max_running, " and ",
+                     places.max_waiting, " at most, and ", own.calls, " of them are this caller's"),
+        retry_delay);
+  }
+  if (entering_ >= options_.max_entering) {
+    const auto waiting = static_cast<int64_t>(own.waiting.size());
+    const bool full = waiting >= kShare * (options_.max_waiting - waiting_);
+    own.overflowed = full || (own.overflowed && waiting > 0);
+    if (own.overflowed) {
+      return QueueFull(
+          "max_waiting_calls",
+          absl::StrCat("too many calls to the gateway: ", waiting_, " wait for their turn"),
+          retry_delay);
+    }
   }
   ++calls_;
   ++own.calls;
@@ -134,6 +149,13 @@ void CallAdmission::Leave(Place& place) {
   MutexLock lock(&mutex_);
   --calls_;
   --callers_[place.caller_].calls;
+}
+
+bool CallAdmission::FillsModel(const Caller& caller, const ModelPlaces& places) const {
+  if (places.max_running == 0) return false;
+  const int64_t all = std::max<int64_t>(calls_ - places.max_running, 0);
+  const int64_t own = std::max<int64_t>(caller.calls - places.max_running, 0);
+  return all >= places.max_waiting || own >= kShare * (places.max_waiting - all);
 }
 
 std::optional<absl::Status> CallAdmission::Foresee(const Caller& caller, absl::Time now) {

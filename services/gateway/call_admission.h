@@ -27,16 +27,26 @@ struct CallAdmissionOptions {
   int64_t max_waiting = 128;  // That wait to set out.
 };
 
+// What the model takes in, over all its replicas; 0: not known.
+struct ModelPlaces {
+  int64_t max_running = 0;
+  int64_t max_waiting = 0;
+};
+
 // Which calls a gateway takes in, and when each goes on to the services behind it. gRPC has no
 // limit of its own, and a call that the model refuses has cost the tokenizer's work and five ends
 // of rpcs by then: of a thousand that come at once each would hear of it after all the others'
 // work.
 //
 // So only a few calls are on their way to the model's answer at a time, and some more wait for
-// their turn, the callers' in rotation. When the model has refused a caller several times in a row
-// because too many requests wait (QUEUE_FULL, limit "max_waiting"), those of the caller's calls
-// that wait are refused at once, and so are new ones, until the model might think otherwise. In a
-// row: of several models behind one address, one may be full and others not.
+// their turn, the callers' in rotation. A caller of whom too many wait is refused until none does:
+// of those that came at once, the last to be let in would otherwise be the last to be told. So is
+// one who has as many calls here as the model has places for, as long as others are on their way
+// to it: it counts as the model does, but cannot know what other gateways sent. When
+// the model has refused a caller several times in a row because too many requests wait (QUEUE_FULL,
+// limit "max_waiting"), those of the caller's calls that wait are refused at once, and so are new
+// ones, until the model might think otherwise. In a row: of several models behind one address, one
+// may be full and others not.
 //
 // Knows no gRPC. Thread-safe; outlives its places.
 class CallAdmission {
@@ -52,8 +62,9 @@ class CallAdmission {
 
   // For one call, which counts until its place is gone. Errors: RESOURCE_EXHAUSTED (QUEUE_FULL,
   // with RetryInfo): too many calls are under way or wait, of this caller or of all (a caller may
-  // have 7 times as many as are free), or what the model has said to this caller.
-  absl::StatusOr<std::unique_ptr<Place>> Enter(const std::string& caller);
+  // have 7 times as many as are free), or what the model has said to this caller, or would say.
+  absl::StatusOr<std::unique_ptr<Place>> Enter(const std::string& caller,
+                                               const ModelPlaces& places = {});
 
   int64_t calls() const;
 
@@ -61,6 +72,7 @@ class CallAdmission {
   struct Caller {
     int64_t calls = 0;
     std::deque<Place*> waiting = {};
+    bool overflowed = false;  // There were too many since `waiting` was last empty.
     // The model's last answers, if they were refusals:
     int64_t refusals = 0;
     std::string said = {};
@@ -73,6 +85,9 @@ class CallAdmission {
   bool Withdraw(Place& place);
   void Leave(Place& place);
 
+  // Whether the model has no place for another call, if all calls are with it.
+  bool FillsModel(const Caller& caller, const ModelPlaces& places) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What the model would say now, if it is known that it would refuse.
   static std::optional<absl::Status> Foresee(const Caller& caller, absl::Time now);
   static void Remember(const absl::Status& status, absl::Time now, Caller& caller);

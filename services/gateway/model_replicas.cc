@@ -107,7 +107,9 @@ absl::StatusOr<v1::GetModelInfoResponse> ModelReplicas::Look(int64_t tokenizer_v
   }
   const std::string digest = ModelOfMost(probes);
   const bool alone = probes.size() == 1;
-  const Probe* used = nullptr;
+  int64_t max_running = 0;
+  int64_t max_waiting = 0;
+  Probe* used = nullptr;
   const Probe* failed = nullptr;
   for (Probe& probe : probes) {
     if (probe.status.ok() && probe.info.model().digest() != digest) {
@@ -118,6 +120,8 @@ absl::StatusOr<v1::GetModelInfoResponse> ModelReplicas::Look(int64_t tokenizer_v
                alone);
     } else if (probe.status.ok()) {
       if (used == nullptr) used = &probe;
+      max_running += probe.info.max_running();
+      max_waiting += probe.info.max_waiting();
       SetState(*probe.replica, State::kUsed, probe.status, alone);
     } else {
       const bool tells_more = GetReason(probe.status) == "LOADING";
@@ -132,7 +136,9 @@ absl::StatusOr<v1::GetModelInfoResponse> ModelReplicas::Look(int64_t tokenizer_v
   }
   if (used == nullptr) return failed->status;
   digest_ = digest;
-  return used->info;
+  used->info.set_max_running(max_running);
+  used->info.set_max_waiting(max_waiting);
+  return std::move(used->info);
 }
 
 int64_t ModelReplicas::connections() const {

@@ -68,7 +68,8 @@ class ModelReplicas {
   std::unique_ptr<Lease> TakeOther(uint64_t key, const Lease& failed);
 
   // Takes up the addresses that there are now, asks all replicas for their model, at the same time,
-  // and decides which ones are used. Returns the model. For one thread. Errors, if none is used:
+  // and decides which ones are used. Returns the model, with the places (max_running,
+  // max_waiting) of all that are used together. For one thread. Errors, if none is used:
   // why, of one that loads or else of the first; UNAVAILABLE (BACKEND_UNREACHABLE; what it says
   // itself), FAILED_PRECONDITION (TOKENIZER_MISMATCH).
   absl::StatusOr<v1::GetModelInfoResponse> Look(int64_t tokenizer_vocabulary_size);

@@ -196,6 +196,8 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetModelInfo(grpc::CallbackServerCon
     response->set_parameter_count(checkpoint.parameter_count());
     response->set_weight_bytes(checkpoint.weight_bytes());
     response->set_context_length(model.plan().transformer.context_length);
+    response->set_max_running(model.engine_options().max_running);
+    response->set_max_waiting(model.engine_options().max_waiting);
     if (!request->tensors()) return;
     for (const TensorInfo& info : checkpoint.tensors()) {
       v1::TensorInfo& tensor = *response->add_tensors();

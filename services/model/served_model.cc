@@ -142,6 +142,7 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
     std::function<void(double)> progress) {
   auto model = std::unique_ptr<ServedModel>(new ServedModel());
   model->plan_ = plan;
+  model->engine_options_ = options.engine;
   CheckpointOptions load_options = LoadOptions(options, plan.threads);
   load_options.progress = std::move(progress);
   ASSIGN_OR_RETURN(model->checkpoint_, Checkpoint::Load(options.folder, load_options));

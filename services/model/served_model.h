@@ -75,6 +75,7 @@ class ServedModel {
   const std::string& tokenizer_digest() const { return tokenizer_digest_; }
   const ComputePlan& plan() const { return plan_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
+  const EngineOptions& engine_options() const { return engine_options_; }
   Engine& engine() { return *engine_; }
 
  private:
@@ -83,6 +84,7 @@ class ServedModel {
   std::string name_;
   std::string tokenizer_digest_;  // Of the folder's tokenizer.model; empty if there is none.
   ComputePlan plan_;
+  EngineOptions engine_options_;
   std::unique_ptr<Checkpoint> checkpoint_;
   std::unique_ptr<ThreadTeam> team_;
   std::unique_ptr<Transformer> transformer_;

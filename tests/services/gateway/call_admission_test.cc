@@ -153,6 +153,48 @@ TEST_F(CallAdmissionTest, ACallerAloneLeavesRoomForTheNext) {
   EXPECT_EQ(LimitOf(admission_.Enter("other").status()), "max_calls");
 }
 
+TEST_F(CallAdmissionTest, ACallerOfWhomTooManyWaitIsRefusedUntilNoneDoes) {
+  std::vector<Place> calls;
+  for (int i = 0; i < 9; ++i) calls.push_back(Call("flood"));  // Two on their way, seven that wait.
+  EXPECT_FALSE(admission_.Enter("flood").ok());
+  for (size_t i = 0; i < 7; ++i) {
+    EXPECT_EQ(LimitOf(admission_.Enter("flood").status()), "max_waiting_calls") << i;
+    calls[i]->Answer(absl::OkStatus());
+  }
+  EXPECT_EQ(turns_.size(), 9u);
+  calls.push_back(Call("flood"));
+  EXPECT_TRUE(admission_.Enter("flood").ok()) << "one waits, and it is the first";
+}
+
+// Of those who come at once: as many as the model's own admission would take.
+TEST_F(CallAdmissionTest, NoMoreSetOutThanTheModelHasPlacesFor) {
+  CallAdmission admission({.max_entering = 32});
+  const ModelPlaces places = {.max_running = 4, .max_waiting = 16};
+  std::vector<Place> calls;
+  const auto enter = [&](const std::string& caller, const ModelPlaces& known) {
+    auto place = admission.Enter(caller, known);
+    if (!place.ok()) return LimitOf(place.status());
+    calls.push_back(*std::move(place));
+    calls.back()->AskForTurn([](const absl::Status&) {});
+    return std::string();
+  };
+  for (int i = 0; i < 4 + 14; ++i) EXPECT_EQ(enter("a", places), "") << i;
+  EXPECT_EQ(enter("a", places), "max_waiting");
+  EXPECT_EQ(enter("a", {.max_running = 8, .max_waiting = 32}), "") << "two replicas";
+  EXPECT_EQ(enter("a", {}), "") << "nobody knows";
+  EXPECT_EQ(enter("b", places), "max_waiting");
+  for (const Place& call : calls) call->Answer(absl::OkStatus());
+  EXPECT_EQ(enter("a", places), "") << "nobody is on the way: the model is asked";
+}
+
+TEST_F(CallAdmissionTest, WhatTheModelSaidCountsForThoseWhoWouldWaitToo) {
+  for (int i = 0; i < 4; ++i) Call("a")->Answer(Refusal(absl::Seconds(10)));
+  now_ += absl::Seconds(1);
+  std::vector<Place> calls;
+  for (int i = 0; i < 9; ++i) calls.push_back(Call("a"));
+  EXPECT_EQ(RetryDelay(admission_.Enter("a").status()), absl::Seconds(9));
+}
+
 TEST_F(CallAdmissionTest, CallersThatCameOnceAreForgotten) {
   for (int i = 0; i < 5000; ++i) {
     Call("caller " + std::to_string(i))->Answer(Refusal(absl::Milliseconds(10)));

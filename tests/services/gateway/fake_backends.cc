@@ -192,6 +192,8 @@ grpc::Status FakeModel::GetModelInfo(grpc::ServerContext*, const v1::GetModelInf
   response->mutable_model()->set_name("fake");
   response->mutable_model()->set_digest(digest_);
   response->mutable_dimensions()->set_vocab_size(vocabulary_size_);
+  response->set_max_running(100);
+  response->set_max_waiting(1000);
   if (request->tensors()) response->add_tensors()->set_name("norm.weight");
   return info_;
 }

@@ -89,6 +89,16 @@ TEST_F(ReplicasTest, APromptAlwaysGoesToTheSameReplicaAndAllHaveSome) {
   EXPECT_THAT(Begun(), Each(Ge(2)));
 }
 
+TEST_F(ReplicasTest, TheModelHasThePlacesOfAllReplicasThatAreUsed) {
+  ModelReplicas models(
+      ModelAddresses::Create(absl::StrCat(servers_[0].address(), ",", servers_[1].address(), ",",
+                                          servers_[2].address()))
+          .value());
+  EXPECT_EQ(models.Look(kVocabularySize)->max_running(), 300);
+  servers_[1].Kill();
+  EXPECT_EQ(models.Look(kVocabularySize)->max_waiting(), 2000);
+}
+
 TEST_F(ReplicasTest, CallsBeyondAReplicasShareGoToTheOthers) {
   Mutex mutex;
   bool go_on = false;

@@ -331,6 +331,8 @@ TEST_F(ModelServiceTest, InfoAndPlanDescribeTheModel) {
   EXPECT_EQ(info.architecture(), "Llama");
   EXPECT_EQ(info.dimensions().vocab_size(), 512);
   EXPECT_EQ(info.context_length(), 4096);
+  EXPECT_EQ(info.max_running(), 32);
+  EXPECT_EQ(info.max_waiting(), 64);
   int64_t parameters = 0;
   for (const v1::TensorInfo& tensor : info.tensors()) {
     if (tensor.name() == "rope.freqs") continue;
