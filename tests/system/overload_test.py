@@ -1,6 +1,7 @@
 """Far more clients than the bounds allow: who is let in is answered as if alone, the others are told at once."""
 import json
 import pathlib
+import time
 import unittest
 
 from burst import burst, percentiles
@@ -36,16 +37,24 @@ class OverloadTest(unittest.TestCase):
 
     def test_a_thousand_clients_get_their_reply_or_are_told_that_the_queue_is_full(self):
         load(self.services, "--clients=64", "--requests=100", "--distinct=20", "--reply_tokens=16")
-        before = resident_bytes(self.services.model.process)
-        status, report = load(self.services, "--clients=1000", "--requests=1000", "--distinct=20", "--check",
-                              "--reply_tokens=16")
-        self.assertEqual(status, 0)
-        self.assertEqual(report["different"], 0)
-        self.assertEqual(set(report["failures"]) - {"QUEUE_FULL"}, set(), report)
-        self.assertEqual(report["replies"] + report["failures"].get("QUEUE_FULL", 0), 1000)
-        self.assertGreaterEqual(report["replies"], 64)
-        self.assert_idle()
-        self.assertLess(resident_bytes(self.services.model.process) - before, 100e6)
+        services = (self.services.tokenizer, self.services.model, self.services.gateway)
+        memory = [[resident_bytes(service.process) for service in services]]
+        for _ in range(3):
+            status, report = load(self.services, "--clients=1000", "--requests=1000", "--distinct=20", "--check",
+                                  "--reply_tokens=16")
+            self.assertEqual(status, 0)
+            self.assertEqual(report["different"], 0)
+            self.assertEqual(set(report["failures"]) - {"QUEUE_FULL"}, set(), report)
+            self.assertEqual(report["replies"] + report["failures"].get("QUEUE_FULL", 0), 1000)
+            self.assertGreaterEqual(report["replies"], 64)
+            self.assert_idle()
+            time.sleep(0.3)  # For so long the gateway remembers that the model refused.
+            memory.append([resident_bytes(service.process) for service in services])
+            print("refused:", report["refusal_ms"], "resident MB:", [round(bytes / 1e6) for bytes in memory[-1]])
+        # The first of them takes what a thousand calls take, and the others use it again.
+        for before, first, last in zip(memory[0], memory[1], memory[-1]):
+            self.assertLess(first - before, 100e6)
+            self.assertLess(last - first, 100e6 if SANITIZED else 20e6)
 
     def test_a_thousand_calls_in_the_same_instant_are_refused_at_once(self):
         load(self.services, "--clients=64", "--requests=100")  # As a server that has been in use.
@@ -58,7 +67,7 @@ class OverloadTest(unittest.TestCase):
             worst.append(refused[-1])
             print("refused:", percentiles(refused))
             self.assert_idle()
-        # 50 to 200 ms on two cores that do nothing else; a second where they are busy.
+        # 50 to 130 ms on two cores that do nothing else; a second where they are busy.
         self.assertLess(min(worst), 10 if SANITIZED else 1)
 
     def test_cancelled_calls_leave_nothing_behind(self):

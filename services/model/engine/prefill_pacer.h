@@ -14,7 +14,7 @@ namespace llama {
 // reply stalls for a prompt: about so many that the step takes twice as long as the replies alone,
 // which then get half of the time. (Sarathi-Serve, arXiv:2403.02310, has a fixed number, which
 // fits one model and machine.) Without replies, so many as take kLongestPromptStep: between steps
-// progress is reported, and who has left is noticed. Learns from the steps: from those without
+// those who have left are noticed. Learns from the steps: from those without
 // prompts what the replies take, from those with both what a prompt token adds. Used by one thread
 // at a time.
 class PrefillPacer {
