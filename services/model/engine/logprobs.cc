@@ -1,8 +1,11 @@
 #include "services/model/engine/logprobs.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
+
+#include "services/model/engine/exponentials.h"
 
 namespace llama {
 
@@ -13,7 +16,14 @@ bool AllFinite(std::span<const float> logits) {
 float LogSumExp(std::span<const float> logits) {
   const float most = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - double{most});
+  std::array<double, 256> block;
+  for (size_t begin = 0; begin < logits.size(); begin += block.size()) {
+    const size_t count = std::min(block.size(), logits.size() - begin);
+    std::copy_n(logits.begin() + static_cast<ptrdiff_t>(begin), count, block.begin());
+    const std::span<double> values = std::span(block).first(count);
+    Exponentials(values, most, 1, values);
+    for (const double value : values) sum += value;
+  }
   return static_cast<float>(double{most} + std::log(sum));
 }
 

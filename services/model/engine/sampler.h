@@ -25,19 +25,20 @@ class Sampler {
                const DrawContext& context);
 
  private:
-  struct Choice {
-    double logit;   // After the temperature, less the best one's: at most 0.
-    double weight;  // exp(logit)
-    TokenId id;
-  };
-
   void Adjust(std::span<const float> logits, const SamplingOptions& options,
               const DrawContext& context);
-  void Keep(const SamplingOptions& options);
+  template <typename KeyAt, typename Enough>
+  double LeastKept(std::vector<double>& keys, const KeyAt& key_at, const Enough& enough);
+  void KeepFrom(const std::vector<double>& keys, double least);
+  TokenId DrawFrom(double least, double uniform) const;
 
-  std::vector<double> logits_;   // Adjusted.
   std::vector<int64_t> counts_;  // Occurrences of each token within the penalty window.
-  std::vector<Choice> choices_;
+  // The choices that are left, by ascending id.
+  std::vector<TokenId> ids_;
+  std::vector<double> logits_;   // Adjusted.
+  std::vector<double> weights_;  // In proportion to the probabilities.
+  double most_ = 0;              // The largest of the logits.
+  std::vector<size_t> order_;    // Some choices, the most likely first.
 };
 
 }  // namespace llama

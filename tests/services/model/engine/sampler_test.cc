@@ -8,6 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "services/model/engine/exponentials.h"
 #include "services/model/engine/logprobs.h"
 #include "services/model/engine/random.h"
 
@@ -77,6 +78,46 @@ TEST(SamplerTest, DrawsFollowTheProbabilities) {
     }
     // The draws are fixed by their seeds: this cannot fail now and then. 4 standard deviations.
     EXPECT_LT(chi_square, degrees + 4 * std::sqrt(2.0 * degrees));
+  }
+}
+
+// Whatever the size of the vocabulary and however many logits are equal: the choice in which the
+// generator's number falls, by ascending id, or one at whose border it lies but for rounding.
+TEST(SamplerTest, DrawsWhatAFullSortWouldLeave) {
+  constexpr double kRounding = 1e-9;
+  std::mt19937 random(6);
+  Sampler sampler;
+  for (const size_t size : {1u, 2u, 8u, 63u, 64u, 65u, 1000u, 20'000u}) {
+    for (const double deviation : {0.0, 0.1, 3.0}) {
+      for (const double step : {0.0, 0.5}) {  // Rounded to multiples of it.
+        std::normal_distribution<double> normal(-2, deviation);
+        std::vector<float> logits(size);
+        for (float& logit : logits) {
+          const double value = normal(random);
+          logit = static_cast<float>(step == 0 ? value : std::round(value / step) * step);
+        }
+        for (const SamplingOptions& options :
+             {SamplingOptions{.temperature = 0.8F},
+              SamplingOptions{.temperature = 0.8F, .top_k = 3},
+              SamplingOptions{.temperature = 1.5F, .top_k = 700},
+              SamplingOptions{.temperature = 1, .top_k = 15'000},
+              SamplingOptions{.temperature = 0.9F, .top_p = 0.1F},
+              SamplingOptions{.temperature = 0.9F, .top_p = 0.95F},
+              SamplingOptions{.temperature = 1, .min_p = 0.3F},
+              SamplingOptions{.temperature = 2, .top_k = 900, .top_p = 0.9F, .min_p = 0.02F}}) {
+          const std::vector<double> expected = Expected({logits.begin(), logits.end()}, options);
+          for (uint64_t seed = 0; seed < 4; ++seed) {
+            const TokenId id = sampler.Draw(logits, options, {.seed = seed});
+            const double before =
+                std::accumulate(expected.begin(), expected.begin() + ptrdiff_t{id}, 0.0);
+            const double uniform = UniformAt(seed, 0);
+            ASSERT_GT(expected[id], 0) << size << " logits, token " << id << " was ruled out";
+            ASSERT_LT(before, uniform + kRounding) << size;
+            ASSERT_GT(before + expected[id], uniform - kRounding) << size;
+          }
+        }
+      }
+    }
   }
 }
 
@@ -179,6 +220,26 @@ TEST(SamplerTest, TheDrawDependsOnSeedAndPositionOnly) {
   (void)two.Draw(std::vector<float>{1, 2}, options, {.seed = 9});
   EXPECT_EQ(one.Draw(logits, options, {.tokens = tokens, .seed = 4}),
             two.Draw(logits, options, {.tokens = tokens, .seed = 4}));
+}
+
+TEST(ExponentialsTest, AreThoseOfTheLibrary) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  std::vector<double> x = {0,   -0.0, 1,      -1,     0.34657,   -0.34658,
+                           700, -700, -700.1, -1e300, -kInfinity};
+  for (double value = -720; value < 700; value += 0.37) x.push_back(value);
+  std::vector<double> all(x.size());
+  Exponentials(x, 0, 1, all);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double expected = x[i] < -700 ? 0 : std::exp(x[i]);
+    EXPECT_NEAR(all[i], expected, 1e-13 * expected) << x[i];
+    double alone = 0;
+    Exponentials({&x[i], 1}, 0, 1, {&alone, 1});
+    EXPECT_EQ(alone, all[i]) << "in another place: " << x[i];
+  }
+  const std::vector<double> y = {3, 4};
+  Exponentials(y, 4, 2, std::span(all).first(2));
+  EXPECT_NEAR(all[0], std::exp(-2), 1e-15);
+  EXPECT_EQ(all[1], 1);
 }
 
 // From the known answers that come with the authors' Random123.
