@@ -105,7 +105,7 @@ class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
     lines_.clear();
     written_ += std::exchange(lines_count_, 0);
   }
-  void flush_() override {}
+  void flush_() override { Write(); }
 
   spdlog::details::thread_pool& pool_;
   const bool json_;
