@@ -77,22 +77,52 @@ LLAMA_PCLMUL uint32_t PclmulCrc32(std::span<const std::byte> bytes, uint32_t crc
   return Finish(last, bytes.subspan(done));
 }
 
-#define LLAMA_VPCLMUL [[gnu::target("avx512f,vpclmulqdq,pclmul,sse4.1")]]
+#define LLAMA_VPCLMUL_AVX2 [[gnu::target("avx2,vpclmulqdq,pclmul,sse4.1")]]
 
-LLAMA_VPCLMUL inline __m512i Fold(__m512i bits, __m512i factors, __m512i onto) {
+LLAMA_VPCLMUL_AVX2 inline __m256i Fold(__m256i bits, __m256i factors, __m256i onto) {
+  const __m256i low = _mm256_clmulepi64_epi128(bits, factors, 0x00);
+  const __m256i high = _mm256_clmulepi64_epi128(bits, factors, 0x11);
+  return _mm256_xor_si256(_mm256_xor_si256(low, high), onto);
+}
+
+LLAMA_VPCLMUL_AVX2 uint32_t VpclmulAvx2Crc32(std::span<const std::byte> bytes, uint32_t crc) {
+  constexpr size_t kLanes = 4;
+  constexpr size_t kStep = 32 * kLanes;
+  if (bytes.size() < 2 * kStep) return PclmulCrc32(bytes, crc);
+  const auto* at = reinterpret_cast<const __m256i*>(bytes.data());
+  __m256i lanes[kLanes];
+  for (__m256i& lane : lanes) lane = _mm256_loadu_si256(at++);
+  lanes[0] = _mm256_xor_si256(lanes[0], _mm256_set_epi64x(0, 0, 0, ~crc));
+  size_t done = kStep;
+  const __m256i step = _mm256_broadcastsi128_si256(Factors<8 * kStep>());
+  for (; done + kStep <= bytes.size(); done += kStep) {
+    for (__m256i& lane : lanes) lane = Fold(lane, step, _mm256_loadu_si256(at++));
+  }
+  const __m256i neighbour = _mm256_broadcastsi128_si256(Factors<256>());
+  for (size_t i = 1; i < kLanes; ++i) lanes[i] = Fold(lanes[i - 1], neighbour, lanes[i]);
+  const __m128i folded = Fold(_mm256_castsi256_si128(lanes[kLanes - 1]), Factors<128>(),
+                              _mm256_extracti128_si256(lanes[kLanes - 1], 1));
+  std::byte last[16];
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(last), folded);
+  return Finish(last, bytes.subspan(done));
+}
+
+#define LLAMA_VPCLMUL_AVX512 [[gnu::target("avx512f,vpclmulqdq,pclmul,sse4.1")]]
+
+LLAMA_VPCLMUL_AVX512 inline __m512i Fold(__m512i bits, __m512i factors, __m512i onto) {
   const __m512i low = _mm512_clmulepi64_epi128(bits, factors, 0x00);
   const __m512i high = _mm512_clmulepi64_epi128(bits, factors, 0x11);
   return _mm512_ternarylogic_epi64(low, high, onto, 0x96);  // Exclusive or of the three.
 }
 
 template <int Distance>
-LLAMA_VPCLMUL inline __m512i WideFactors() {
+LLAMA_VPCLMUL_AVX512 inline __m512i WideFactors() {
   constexpr auto low = static_cast<int64_t>(LowFactor(Distance));
   constexpr auto high = static_cast<int64_t>(HighFactor(Distance));
   return _mm512_set_epi64(high, low, high, low, high, low, high, low);
 }
 
-LLAMA_VPCLMUL uint32_t VpclmulCrc32(std::span<const std::byte> bytes, uint32_t crc) {
+LLAMA_VPCLMUL_AVX512 uint32_t VpclmulAvx512Crc32(std::span<const std::byte> bytes, uint32_t crc) {
   constexpr size_t kLanes = 4;
   constexpr size_t kStep = 64 * kLanes;
   if (bytes.size() < 2 * kStep) return PclmulCrc32(bytes, crc);
@@ -128,8 +158,11 @@ std::vector<Crc32Method> FindSupported() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1")) {
     found.push_back({"pclmul", PclmulCrc32});
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("vpclmulqdq")) {
+      found.push_back({"vpclmul_avx2", VpclmulAvx2Crc32});
+    }
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("vpclmulqdq")) {
-      found.push_back({"vpclmul", VpclmulCrc32});
+      found.push_back({"vpclmul_avx512", VpclmulAvx512Crc32});
     }
   }
 #endif

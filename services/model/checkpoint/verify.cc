@@ -1,7 +1,5 @@
 #include "services/model/checkpoint/verify.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -88,21 +86,7 @@ std::vector<CheckedPiece> CutIntoPieces(const TorchFile& file) {
   return pieces;
 }
 
-// Maps the pages of a piece together, which takes less time than a fault for every few of them.
-// Only a hint: old kernels do not know it, and a page that cannot be read is found when it is.
-void MapPages(std::span<const std::byte> bytes) {
-#if defined(MADV_POPULATE_READ)
-  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(bytes.data()) / page * page;
-  const auto end = reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size();
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_READ);
-#else
-  static_cast<void>(bytes);
-#endif
-}
-
 void Check(CheckedPiece& piece) {
-  MapPages(piece.bytes);
   for (std::span<const std::byte> rest = piece.bytes; !rest.empty();) {
     const std::span<const std::byte> part = rest.first(std::min(rest.size(), kPartBytes));
     piece.crc32 = Crc32(part, piece.crc32);
