@@ -1,10 +1,11 @@
 """Runs the pages of docs/: what a reader would type, and what the page says comes out."""
+import os
 import pathlib
 import re
 import subprocess
 import tempfile
 
-from services import BIN, free_port
+from services import BIN, SLOWER, free_port
 
 PROJECT = pathlib.Path(__file__).parent.parent.parent
 DOCS = PROJECT / "docs"
@@ -78,9 +79,12 @@ class Page:
             elif not language:
                 expected[-1] = text
         assert expected, f"{self.page} has no commands"
+        environment = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+        if "LSAN_OPTIONS" in os.environ:
+            environment["LSAN_OPTIONS"] = os.environ["LSAN_OPTIONS"]
         with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
             done = subprocess.run(["bash", "-c", "\n".join(script)], cwd=self.folder, stdout=output, stderr=errors,
-                                  timeout=timeout, env={"PATH": f"{self.folder}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"})
+                                  timeout=timeout * SLOWER, env=environment)
             output.seek(0)
             errors.seek(0)
             outputs = re.split(rf"{_MARK}\d+\n", output.read())[1:]

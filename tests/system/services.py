@@ -12,6 +12,7 @@ from reflection_client import Client
 
 BIN = pathlib.Path(os.environ["LLAMA_BIN"])
 SANITIZED = "LNB_SANITIZED" in os.environ  # Programs that take several times the time and memory.
+SLOWER = 10 if SANITIZED else 1  # What waits and bounds in seconds are multiplied by.
 DATA = pathlib.Path(__file__).parent.parent / "data"
 STORIES = DATA / "stories260K"
 
@@ -20,7 +21,8 @@ GENERATE = "llama.v1.GatewayService/Generate"
 
 def run(program, *arguments, **options):
     """Runs a program to its end: the completed process, with its output as text."""
-    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=60, **options)
+    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=60 * SLOWER,
+                          **options)
 
 
 def free_port():
@@ -56,7 +58,7 @@ class Service:
     def stop(self, how=signal.SIGTERM, seconds=30):
         """Sends a signal; the exit status."""
         self.process.send_signal(how)
-        return self.process.wait(seconds)
+        return self.process.wait(seconds * SLOWER)
 
     def close(self):
         """Kills what still runs, and looks for a sanitizer's report in the log. Again: nothing."""
@@ -104,7 +106,7 @@ class Services:
 
 
 def wait_until(condition, seconds=30):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOWER
     while not condition():
         assert time.monotonic() < end, "timed out"
         time.sleep(0.05)
