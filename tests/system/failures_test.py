@@ -31,8 +31,16 @@ def dicts(services, request, **options):
 class KilledTest(unittest.TestCase):
     """kill -9: the client knows within 2 s, with what happened and how much came; the gateway recovers."""
 
+    def failure_before_the_stream(self, services):
+        start = time.monotonic()
+        with self.assertRaises(grpc.RpcError) as raised:
+            dicts(services, SHORT)
+        self.assertLess(time.monotonic() - start, 2 * SLOWER)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        return error_details(raised.exception)
+
     def failure_after_kill(self, services, victim):
-        call = services.client().call(GENERATE, ENDLESS)
+        call = services.client().call(GENERATE, {**ENDLESS, "output": {"tokens": True}})
         got = [next(call) for _ in range(6)]
         victim.stop(signal.SIGKILL)
         start = time.monotonic()
@@ -41,8 +49,7 @@ class KilledTest(unittest.TestCase):
                 got.append(response)
         self.assertLess(time.monotonic() - start, 2 * SLOWER)
         self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
-        text = "".join(response.delta.text for response in got)
-        return raised.exception, text
+        return raised.exception, got
 
     def test_a_backend_killed_before_and_in_mid_stream(self):
         with Services() as services:
@@ -50,18 +57,19 @@ class KilledTest(unittest.TestCase):
             whole = text_of(dicts(services, LONG))
             for name in ("model", "tokenizer"):
                 victim = getattr(services, name)
-                error, text = self.failure_after_kill(services, victim)
+                error, got = self.failure_after_kill(services, victim)
+                tokens = sum(len(response.delta.tokens) for response in got)
+                self.assertGreaterEqual(tokens, 1)
                 details = error_details(error)
                 self.assertEqual(details["reason"], "BACKEND_LOST")
-                self.assertEqual(details["metadata"]["backend"], name)
-                self.assertGreaterEqual(int(details["metadata"]["tokens"]), 1)
+                self.assertEqual(details["metadata"], {"backend": name, "tokens": str(tokens)})
+                self.assertIn(f"the {name} service went away after {tokens} tokens", error.details())
+                text = "".join(response.delta.text for response in got)
                 self.assertTrue(whole.startswith(text[:len(whole)]))  # A prefix, never something else.
 
-                start = time.monotonic()  # Before the stream now, for it is dead.
-                with self.assertRaises(grpc.RpcError) as raised:
-                    dicts(services, SHORT)
-                self.assertLess(time.monotonic() - start, 2 * SLOWER)
-                self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+                details = self.failure_before_the_stream(services)  # For it is dead now.
+                self.assertEqual(details["reason"], "BACKEND_UNREACHABLE")
+                self.assertEqual(details["metadata"], {"backend": name})
 
                 victim.close()
                 program, service = (("lnb-model", "llama.v1.ModelService") if name == "model" else
@@ -82,14 +90,15 @@ class KilledTest(unittest.TestCase):
             error, _ = self.failure_after_kill(services, services.gateway)
             self.assertEqual(error_details(error), {})  # Nobody was there to say more.
             services.wait_until_idle()
+            self.assertEqual(self.failure_before_the_stream(services), {})
 
 
 class StoppedTest(unittest.TestCase):
-    def test_a_backend_that_stands_still_for_5_s_loses_no_call(self):
+    def test_a_service_that_stands_still_for_5_s_loses_no_call(self):
         with Services() as services:
             services.gateway.wait_until_ready()
             whole = text_of(dicts(services, LONG))
-            for victim in (services.model, services.tokenizer):
+            for victim in (services.model, services.tokenizer, services.gateway):
                 services.gateway.wait_until_ready()
                 call = services.client().dicts(GENERATE, LONG)
                 events = [next(call) for _ in range(3)]
