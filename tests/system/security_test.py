@@ -2,7 +2,6 @@
 import pathlib
 import subprocess
 import tempfile
-import time
 import unittest
 
 import grpc
@@ -109,7 +108,27 @@ class SecurityTest(unittest.TestCase):
         with self.assertRaises(grpc.RpcError):
             stranger.services()
         for service in (gateway, model, tokenizer):
+            self.assert_every_rpc_but_health_needs_a_token(service)
+        for service in (gateway, model, tokenizer):
             self.assertEqual(service.stop(), 0, service.log_text())
+
+    def assert_every_rpc_but_health_needs_a_token(self, service):
+        good = client_of(service.address, self.authority, "client", TOKEN)
+        bad = client_of(service.address, self.authority, "client")
+        codes = {}
+        for name in good.services():
+            for method in good.methods(name):
+                call = bad.channel.stream_stream(f"/{name}/{method}")(iter([b""]), timeout=10)
+                try:
+                    next(call)
+                    code = grpc.StatusCode.OK
+                except grpc.RpcError as error:
+                    code = error.code()
+                call.cancel()
+                codes.setdefault(name, set()).add(code)
+        self.assertEqual(codes.pop("grpc.health.v1.Health"), {grpc.StatusCode.OK})
+        self.assertIn(service.service, codes)
+        self.assertEqual(set.union(*codes.values()), {grpc.StatusCode.UNAUTHENTICATED}, codes)
 
     def test_tokens_are_needed_for_everything_but_health(self):
         tokenizer = self.start("lnb-tokenizer", "llama.v1.TokenizerService", f"--model_dir={STORIES}", *self.listen,
@@ -165,13 +184,45 @@ class SecurityTest(unittest.TestCase):
             self.authority.issue("server")
         wait_until(lambda: self.probe(tokenizer, ca).returncode == 0)
 
+    def test_a_gateway_reads_its_replaced_certificates_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            listen = [f"--tls_certificate={folder}/server.pem", f"--tls_key={folder}/server.key",
+                      f"--tls_client_ca={folder}/ca.pem"]
+            calling = [f"--ca={folder}/ca.pem", f"--certificate={folder}/client.pem", f"--key={folder}/client.key"]
+            backends = [("lnb-tokenizer", "llama.v1.TokenizerService"), ("lnb-model", "llama.v1.ModelService")]
+
+            def issue(name):
+                authority = Authority(folder, name)
+                for certificate in ("server", "client"):
+                    authority.issue(certificate)
+                authority.path(f"{name}.pem").rename(authority.path("ca.pem"))
+
+            def start(ports):
+                started = [Service(*backend, f"--model_dir={STORIES}", *listen, port=port)
+                           for backend, port in zip(backends, ports)]
+                for service in started:
+                    self.addCleanup(service.close)
+                return started
+
+            issue("first")
+            tokenizer, model = start((None, None))
+            gateway = self.start("lnb-gateway", "llama.v1.GatewayService", f"--tokenizer={tokenizer.address}",
+                                 f"--model={model.address}", *calling)
+            gateway.wait_until_ready()
+            issue("second")  # Of which neither side knew.
+            for service in (tokenizer, model):
+                self.assertEqual(service.stop(), 0, service.log_text())
+            wait_until(lambda: not gateway.ready())
+            start((tokenizer.port, model.port))
+            gateway.wait_until_ready()
+            self.assertTrue(text_of(Client(gateway.address).dicts(GENERATE, SHORT)))
+
     def test_a_server_of_another_authority_is_not_called(self):
         folder = self.authority.path
         tokenizer = self.start("lnb-tokenizer", "llama.v1.TokenizerService", f"--model_dir={STORIES}",
                                f"--tls_certificate={folder('stranger.pem')}", f"--tls_key={folder('stranger.key')}")
-        time.sleep(1)
+        wait_until(lambda: self.probe(tokenizer, f"--ca={folder('other.pem')}").returncode == 0)
         self.assertNotEqual(self.probe(tokenizer, self.calling[0]).returncode, 0)
-        self.assertEqual(self.probe(tokenizer, f"--ca={folder('other.pem')}").returncode, 0)
 
     def test_flags_that_do_not_go_together_are_refused(self):
         folder = self.authority.path
