@@ -46,18 +46,9 @@ class PagesTest(unittest.TestCase):
     def test_the_upgrading_page_runs(self):
         self.assert_runs("upgrading.md")
 
-    def test_every_link_leads_somewhere(self):
-        pages = sorted(DOCS.glob("*.md"))
-        for page in [*pages, PROJECT / "README.md"]:
-            for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", page.read_text()):
-                found = (page.parent / target).resolve() if target else page
-                self.assertTrue(found.exists(), f"{page.name}: {target}")
-                if anchor:
-                    headings = re.findall(r"^#+ (.*)$", found.read_text(), re.MULTILINE)
-                    names = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
-                    self.assertIn(anchor[1:], names, f"{page.name}: {target}{anchor}")
+    def test_the_contents_list_every_page(self):
         contents = (DOCS / "README.md").read_text()
-        for page in pages:
+        for page in DOCS.glob("*.md"):
             self.assertTrue(page.name == "README.md" or f"({page.name})" in contents, page.name)
 
     def test_output_that_differs_is_noticed(self):
