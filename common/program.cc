@@ -1,6 +1,7 @@
 #include "common/program.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -155,6 +156,11 @@ void RaiseDescriptorLimit() {
   [[maybe_unused]] const int ignored = setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// OpenSSL would take itself apart at exit(), while gRPC may still be at its connections.
+void KeepOpenSslUntilTheEnd() {
+  [[maybe_unused]] const int ignored = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+}
+
 }  // namespace
 
 absl::string_view ProgramVersion() { return LNB_VERSION; }
@@ -164,6 +170,7 @@ void ParseProgramFlags(int argc, char** argv, absl::string_view purpose) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   OccupyStandardDescriptors();
   RaiseDescriptorLimit();
+  KeepOpenSslUntilTheEnd();
   const std::string program = ProgramName(argv[0]);
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];
