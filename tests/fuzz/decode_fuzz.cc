@@ -11,16 +11,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool keep = (choice & 2) != 0;
   std::vector<TokenId> ids;
   std::vector<size_t> cuts;
-  // 0xFF cuts; what is below 0xF0 is a byte, or the piece of that id; else two bytes are an id.
+  // 0xF0 cuts; what is below is a byte, or the piece of that id; what is above makes an id of any
+  // piece with the byte that follows.
   while (!input.empty()) {
     const uint8_t byte = input.Byte();
-    if (byte == 0xFF) {
+    if (byte == 0xF0) {
       cuts.push_back(ids.size());
-    } else if (byte < 0xF0) {
-      ids.push_back((choice & 4) != 0 ? vocabulary.byte(byte)
-                                      : byte % static_cast<TokenId>(vocabulary.size()));
+    } else if (byte < 0xF0 && (choice & 4) != 0) {
+      ids.push_back(vocabulary.byte(byte));
     } else {
-      ids.push_back(vocabulary.byte(static_cast<uint8_t>(byte << 4 | input.Byte() % 16)));
+      const int id = byte < 0xF0 ? byte : (byte - 0xF1) << 8 | input.Byte();
+      ids.push_back(static_cast<TokenId>(id) % static_cast<TokenId>(vocabulary.size()));
     }
   }
   cuts.push_back(ids.size());

@@ -3,7 +3,7 @@
 
     make_seeds.py FOLDER
 
-fills FOLDER/TARGET/ for every target. Needs protoc."""
+fills FOLDER/TARGET/ for every target, and writes its dictionary, FOLDER/TARGET.dict. Needs protoc."""
 import pathlib
 import subprocess
 import sys
@@ -32,7 +32,11 @@ REQUESTS = {  # The choice of requests_fuzz.cc, and requests in protobuf's text 
         "prompt {token_ids {ids: [1, 243, 162, 148, 131, 300]}} tokens: true offset_unit: OFFSET_UNIT_CODE_POINT"],
     (4, "llama.v1.DecodeRequest"): ["ids: [1, 400, 243, 162] keep_leading_space: true"],
     (5, "llama.v1.DecodeStreamRequest"): ["ids: [400, 243, 162, 148, 131] keep_leading_space: true"],
-    (6, "llama.v1.ListTokensRequest"): ['page_size: 10 page_token: "500"', ""]}
+    (6, "llama.v1.ListTokensRequest"): ['page_size: 10 page_token: "500"', ""],
+    (7, "llama.v1.GetInfoRequest"): ["tensors: true", ""]}
+
+# Which of dictionaries/ a target's is made of, where it is not just the one of its name.
+DICTIONARIES = {"chat": ["chat", "text"], "checkpoint": ["params", "pickle", "zip"], "encode": ["text"]}
 
 TEXTS = ["", "Once upon a time", "  \n\t a  b ", "aaaa aaaaa abcabca<tag> c c ▁a", "x👀é\u0301🤷🏽‍♀️", "<s></s>[INST]<0x0A>"]
 
@@ -81,8 +85,10 @@ def make_texts(root):
         data = text.encode()
         encodes.add(bytes([i]) + data)
         encodes.add(bytes([i + 1]) + data + b"\xf0\x9f\xff")
-        decodes.add(bytes([i]) + data)
-        decodes.add(bytes([4 + i % 4]) + b"\xff".join(data[at:at + 1] for at in range(len(data))))
+        ids = [bytes([0xF1 + (byte + 3 >> 8), byte + 3 & 0xFF]) for byte in data]
+        decodes.add(bytes([i]) + b"".join(ids))
+        decodes.add(bytes([4 + i % 4]) + b"\xf0".join(ids))
+        decodes.add(bytes([i]) + b"".join(bytes([0xF2, byte]) for byte in data))  # Pieces of text.
         chats.add(bytes([i % 4]) + b"\2 " + data + b" ")
         chats.add(bytes([i % 4]) + b"\1" + data + b"\0\2 hello \0\3" + data + b"\0\2\n")
     for data in (b"\0\2ab\3abc\0a|b|c|ab|", b"\1\1a\0aa|a|a|b", b"\3\5aabab\3bab\2ab\1\0a|ab|aba|b|bb", b"\0\0abc|d"):
@@ -99,6 +105,14 @@ def make_requests(root):
                 corpus.add(bytes([0x80 | choice]) + data)
 
 
+def make_dictionaries(root):
+    folder = TESTS / "fuzz" / "dictionaries"
+    for source in sorted((TESTS / "fuzz").glob("*_fuzz.cc")):
+        target = source.name.removesuffix("_fuzz.cc")
+        parts = [(folder / f"{part}.dict").read_text() for part in DICTIONARIES.get(target, [target])]
+        (root / f"{target}.dict").write_text("".join(parts))
+
+
 def main(arguments):
     if len(arguments) != 1:
         print(__doc__.strip(), file=sys.stderr)
@@ -107,6 +121,7 @@ def main(arguments):
     make_files(root)
     make_texts(root)
     make_requests(root)
+    make_dictionaries(root)
     return 0
 
 

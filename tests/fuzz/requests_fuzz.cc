@@ -108,6 +108,15 @@ void ListTokens(const Tokenizer& tokenizer, absl::string_view bytes) {
   CheckAnswer(AnswerListTokens(tokenizer, *request, response), response);
 }
 
+// Requests with nothing to check: of one flag, or empty.
+void Questions(absl::string_view bytes) {
+  (void)Parse<v1::GetInfoRequest>(bytes);
+  (void)Parse<v1::GetModelInfoRequest>(bytes);
+  (void)Parse<v1::GetLoadRequest>(bytes);
+  (void)Parse<v1::GetComputePlanRequest>(bytes);
+  (void)Parse<v1::GetTokenizerInfoRequest>(bytes);
+}
+
 }  // namespace
 }  // namespace llama
 
@@ -135,8 +144,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 5:
       DecodeStream(tokenizer, input.rest());
       break;
-    default:
+    case 6:
       ListTokens(tokenizer, input.rest());
+      break;
+    default:
+      Questions(input.rest());
   }
   return 0;
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the fuzz targets and runs them one after the other: run.sh SECONDS [TARGET ...]. The time is
-# split evenly. Seeds are made anew; what a run finds interesting stays in build/asan/corpus, and an
-# input that breaks a target in build/asan/findings, whose path is the last line of the output.
+# split evenly. Seeds and dictionaries are made anew; what a run finds interesting stays in
+# build/asan/corpus, and an input that breaks a target in build/asan/findings, whose path is the last
+# line of the output.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -26,15 +27,13 @@ mkdir -p "$folder/findings"
 each=$((seconds / ${#targets[@]} > 0 ? seconds / ${#targets[@]} : 1))
 # An input: at most 10 s and 1 GB, sanitizers' share included.
 for target in "${targets[@]}"; do
-  dictionary=tests/fuzz/dictionaries/$target.dict
-  [[ -f $dictionary ]] || dictionary=tests/fuzz/dictionaries/text.dict
   folders=("$folder/corpus/$target" "$folder/seeds/$target")
   mkdir -p "${folders[0]}"
   if [[ -d tests/fuzz/regressions/$target ]]; then folders+=("tests/fuzz/regressions/$target"); fi
   printf '%-14s ' "$target"
   log=$folder/findings/$target.log
   if ! "$folder/fuzz/${target}_fuzz" -max_total_time="$each" -timeout=10 -rss_limit_mb=1024 \
-    -dict="$dictionary" -max_len=65536 -print_final_stats=1 \
+    -dict="$folder/seeds/$target.dict" -max_len=65536 -print_final_stats=1 \
     -artifact_prefix="$folder/findings/$target-" "${folders[@]}" >"$log" 2>&1; then
     tail -n 40 "$log"
     grep -o 'Test unit written to .*' "$log"
