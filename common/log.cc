@@ -81,8 +81,16 @@ class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
     formatter_->format(message, lines_);
     ++lines_count_;
     // Lines that come faster than they are written go together.
-    if (pool_.queue_size() > 0 && lines_.size() < kMaxWriteBytes) return;
+    if (pool_.queue_size() == 0 || lines_.size() >= kMaxWriteBytes) WriteLines();
+  }
+  void flush_() override { WriteLines(); }
+  // What was dropped before a line is told by the time that it counts as written.
+  void WriteLines() {
     Write();
+    ReportDropped();
+    written_ += std::exchange(lines_count_, 0);
+  }
+  void ReportDropped() {
     const size_t dropped = pool_.overrun_counter();
     if (dropped == reported_ || absl::Now() < next_report_) return;
     const std::string text = Render(
@@ -103,9 +111,7 @@ class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
       rest.remove_prefix(static_cast<size_t>(bytes));
     }
     lines_.clear();
-    written_ += std::exchange(lines_count_, 0);
   }
-  void flush_() override { Write(); }
 
   spdlog::details::thread_pool& pool_;
   const bool json_;
