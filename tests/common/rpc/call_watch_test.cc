@@ -153,7 +153,9 @@ TEST_F(CallWatchTest, ACancelledCallSaysSo) {
 
 TEST_F(CallWatchTest, AnExpiredCallHasTheCodeThatItsClientSees) {
   Start();
-  context_.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(500));
+  ASSERT_TRUE(
+      channel_->WaitForConnected(std::chrono::system_clock::now() + std::chrono::minutes(1)));
+  context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(1));
   EXPECT_EQ(Call(true).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_THAT(Records(),
               ElementsAre(Field(&CallRecord::code, absl::StatusCode::kDeadlineExceeded)));
