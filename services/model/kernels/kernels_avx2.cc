@@ -37,7 +37,6 @@ LLAMA_TARGET inline Vector Div(Vector a, Vector b) { return _mm256_div_ps(a, b);
 LLAMA_TARGET inline Vector Min(Vector a, Vector b) { return _mm256_min_ps(a, b); }
 LLAMA_TARGET inline Vector Max(Vector a, Vector b) { return _mm256_max_ps(a, b); }
 LLAMA_TARGET inline Vector Broadcast(float value) { return _mm256_set1_ps(value); }
-LLAMA_TARGET inline Vector Broadcast(Bf16 value) { return _mm256_set1_ps(ToFloat(value)); }
 LLAMA_TARGET inline Vector RoundToInt(Vector v) {
   return _mm256_round_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
