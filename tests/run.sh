@@ -36,9 +36,9 @@ section "What threads share, with ThreadSanitizer"
 cmake --preset tsan
 cmake --build --preset tsan --target common_mutex_test common_rpc_outbox_test common_rpc_serving_gate_test \
   services_gateway_call_admission_test services_model_engine_block_pool_test services_model_engine_engine_test \
-  services_model_engine_scheduler_test services_model_threads_thread_team_test
+  services_model_engine_scheduler_test services_model_threads_shared_rows_test services_model_threads_thread_team_test
 ctest --preset tsan -j 2 \
-  -R '^(common/mutex|common/rpc/(outbox|serving_gate)|services/gateway/call_admission|services/model/(engine/(block_pool|engine|scheduler)|threads/thread_team))$'
+  -R '^(common/mutex|common/rpc/(outbox|serving_gate)|services/gateway/call_admission|services/model/(engine/(block_pool|engine|scheduler)|threads/(shared_rows|thread_team)))$'
 
 section "Containers, where there is an engine"
 bash tests/system/compose_test.sh || [[ $? -eq 77 ]]
