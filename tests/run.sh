@@ -30,7 +30,7 @@ ctest --preset release -j 2
 section "Tests, with AddressSanitizer and UndefinedBehaviorSanitizer"
 cmake --preset asan
 cmake --build --preset asan --target tests_without_grpc tests_with_grpc system_test_programs fuzz_targets
-ctest --preset asan -E '^system/(forged_files|handbook|kubernetes)$' -j 2
+ctest --preset asan -E '^system/(balancing|failures|forged_files|handbook|kubernetes)$' -j 2
 
 section "What threads share, with ThreadSanitizer"
 cmake --preset tsan
