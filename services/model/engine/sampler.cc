@@ -173,10 +173,10 @@ double Sampler::LeastKept(std::vector<double>& keys, const KeyAt& key_at, const 
   double below = key_at(1);
   Mass from_above;
   Mass from_below = MassFrom(keys, below);
-  for (double x = 2; !enough(from_below) && from_below.count < keys.size(); x *= 2) {
+  for (int i = 1; !enough(from_below) && from_below.count < keys.size(); ++i) {
     above = below;
     from_above = from_below;
-    below = key_at(x);
+    below = key_at(std::ldexp(1.0, i));
     from_below = MassFrom(keys, below);
   }
   // Where that spares more than it takes.
