@@ -26,14 +26,15 @@ prometheus::Histogram::BucketBoundaries Buckets() {
           1,     2.5,    5,     10,   25,    50,   100, 250,  500};
 }
 
-std::vector<std::string> MethodsOf(const std::vector<std::string>& services) {
-  std::vector<std::string> methods;
+std::vector<const google::protobuf::MethodDescriptor*> MethodsOf(
+    const std::vector<std::string>& services) {
+  std::vector<const google::protobuf::MethodDescriptor*> methods;
   for (const std::string& name : services) {
     const google::protobuf::ServiceDescriptor* const service =
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     if (service == nullptr) continue;
     for (int i = 0; i < service->method_count(); ++i) {
-      methods.push_back(absl::StrCat(name, "/", service->method(i)->name()));
+      methods.push_back(service->method(i));
     }
   }
   return methods;
@@ -128,11 +129,13 @@ class RpcMetrics {
 RpcMetrics::RpcMetrics(const std::vector<std::string>& services,
                        std::shared_ptr<prometheus::Registry> registry)
     : registry_(std::move(registry)), families_(*registry_), other_methods_(families_, kOther) {
-  for (const std::string& method : MethodsOf(services)) {
-    MethodSeries& series = methods_.try_emplace(method, families_, method).first->second;
+  for (const google::protobuf::MethodDescriptor* const method : MethodsOf(services)) {
+    const std::string name = absl::StrCat(method->service()->full_name(), "/", method->name());
+    MethodSeries& series = methods_.try_emplace(name, families_, name).first->second;
     // They begin at 0, for rates need two values.
     series.Requests(absl::StatusCode::kOk);
     series.Durations();
+    if (method->server_streaming()) series.FirstTokens();
   }
 }
 

@@ -324,8 +324,9 @@ class PrometheusTest(unittest.TestCase):
                 for sample in self.api("query", query=expression)["result"]}
 
     def test_it_reads_what_the_services_tell_and_answers_the_dashboard(self):
+        # Rates need a value from before the traffic.
         wait_until(lambda: sum(self.query("up").values()) == 3)
-        time.sleep(1)  # Rates need a value from before the traffic.
+        wait_until(lambda: self.query('lnb_rpc_first_token_seconds_count{job="lnb-gateway"}'))
         known_traffic(self.services)
         wait_until(lambda: self.query(f'lnb_rpc_requests_total{{code="OK",method="{MODEL_GENERATE}"}}') and
                    sum(self.query(f'lnb_rpc_requests_total{{method="{MODEL_GENERATE}"}}').values()) == 6)

@@ -58,11 +58,13 @@ TEST_F(RpcMetricsTest, CountsCallsByMethodAndCode) {
 }
 
 TEST_F(RpcMetricsTest, EveryMethodIsThereBeforeItsFirstCall) {
-  size_t series = 0;
+  std::map<std::string, size_t> series;
   for (const prometheus::MetricFamily& family : registry_->Collect()) {
-    if (family.name == "lnb_rpc_requests_total") series += family.metric.size();
+    series[family.name] = family.metric.size();
   }
-  EXPECT_EQ(series, 2U);  // Generate and GetInfo.
+  EXPECT_EQ(series["lnb_rpc_requests_total"], 2U);  // Generate and GetInfo.
+  EXPECT_EQ(series["lnb_rpc_duration_seconds"], 2U);
+  EXPECT_EQ(series["lnb_rpc_first_token_seconds"], 1U);  // Only Generate has tokens.
 }
 
 TEST_F(RpcMetricsTest, CountsErrorsByTheirReason) {
