@@ -19,6 +19,7 @@ using Vector = __m256;
 constexpr size_t kLanes = 8;
 constexpr size_t kBlockBytes = 3072;
 constexpr size_t kStreamCols = 3;
+constexpr size_t kStreamBytes = size_t{64} << 10;
 constexpr size_t kFewCols = 11;
 constexpr Tiling kFewTiles = {.rows = 2, .cols = 4, .panel_rows = 12, .widens = false};
 constexpr Tiling kManyTiles = {.rows = 6, .cols = 2, .panel_rows = 6, .widens = true};

@@ -18,6 +18,7 @@ using Vector = __m512;
 constexpr size_t kLanes = 16;
 constexpr size_t kBlockBytes = 2048;
 constexpr size_t kStreamCols = 4;
+constexpr size_t kStreamBytes = 0;
 constexpr size_t kFewCols = 8;
 constexpr Tiling kFewTiles = {.rows = 3, .cols = 8, .panel_rows = 3, .widens = false};
 constexpr Tiling kManyTiles = {.rows = 6, .cols = 4, .panel_rows = 6, .widens = false};

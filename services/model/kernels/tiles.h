@@ -1,7 +1,8 @@
 // No include guard and no includes: a part of each kernels_*.cc, which defines first
 //   LLAMA_TARGET   the attribute of its instruction set, without which nothing here may be
-//   compiled; Vector, Zero(); kBlockBytes; kStreamCols: up to so many columns, memory is what is
-//   waited for; kFewTiles and kManyTiles: the tilings for up to kFewCols columns, and for more;
+//   compiled; Vector, Zero(); kBlockBytes; kStreamCols and kStreamBytes: rows are read in
+//   streams for up to so many columns, or for few whose packed ones take up to so many bytes;
+//   kFewTiles and kManyTiles: the tilings for up to kFewCols columns, and for more;
 //   StoreSums<R>(sums, y, add)   y[r] (+)= the sum of the lanes of sums[r], in one fixed order.
 // An Op says what one step of a dot product is: kStep elements of type W by as many of type X, in
 // kParts vectors. LoadW(p, part) and, with zeros behind the first n elements, LoadWFirst(p, n,
@@ -19,8 +20,8 @@
 // Columns that are computed together, so that their blocks stay in the second-level cache while all
 // rows pass by.
 inline constexpr size_t kColumnBytes = size_t{256} << 10;
-// Up to kStreamCols columns, memory is waited for whatever is done. It is fastest where it is read
-// as this many long streams, each prefetched this far.
+// With few columns, memory is waited for whatever is done. It is fastest where it is read as this
+// many long streams, each prefetched this far.
 inline constexpr size_t kStreams = 4;
 inline constexpr size_t kStreamAheadBytes = 1024;
 
@@ -258,8 +259,8 @@ class PackedColumns {
   alignas(64) std::byte bytes_[kColumnBytes];
 };
 
-// At most C columns, packed whole. Each of the streams is a part of the rows, one row after the
-// other.
+// Columns that are packed whole, in tiles of C. Each of the streams is a part of the rows, one row
+// after the other.
 template <typename Op, size_t C>
 LLAMA_TARGET void MatMulInStreams(const typename Op::W* w, size_t rows, size_t cols,
                                   const typename Op::X* x, size_t n, float* y, size_t y_stride) {
@@ -281,7 +282,7 @@ LLAMA_TARGET void MatMulInStreams(const typename Op::W* w, size_t rows, size_t c
     product.w = w + r * cols;
     product.y = y + r;
     product.ahead = product.w + kStreamAheadBytes / sizeof *w;
-    TileOf<Op, kStreams, C>(kStreams, n, kStreams, product);
+    Panel<Op, kStreams, C>(kStreams, n, product);
   }
   const size_t rest = rows - part * kStreams;
   if (rest == 0) return;
@@ -337,7 +338,9 @@ template <typename Op>
 LLAMA_TARGET void MatMul(const typename Op::W* w, size_t rows, size_t cols, const typename Op::X* x,
                          size_t n, float* y, size_t y_stride) {
   if (n == 0) return;
-  if (n <= std::min(kStreamCols, PackedColumns<Op>::Most(cols))) {
+  const size_t packed_bytes = n * StepsOf<Op>(cols) * Op::kStep * sizeof(typename Op::Packed);
+  const bool few = n <= kStreamCols || (n <= kFewCols && packed_bytes <= kStreamBytes);
+  if (few && n <= PackedColumns<Op>::Most(cols)) {
     return MatMulInStreams<Op, kStreamCols>(w, rows, cols, x, n, y, y_stride);
   }
   if (n <= kFewCols) return MatMulInTiles<Op, kFewTiles>(w, rows, cols, x, n, y, y_stride);
