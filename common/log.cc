@@ -26,6 +26,7 @@ namespace {
 
 constexpr size_t kMaxWaitingLines = 8192;
 constexpr size_t kMaxWriteBytes = 16'384;
+constexpr absl::Duration kMoment = absl::Milliseconds(1);
 constexpr absl::Duration kDropReportInterval = absl::Seconds(1);
 constexpr absl::Duration kExitTimeout = absl::Seconds(1);
 
@@ -80,7 +81,8 @@ class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
   void sink_it_(const spdlog::details::log_msg& message) override {
     formatter_->format(message, lines_);
     ++lines_count_;
-    // Lines that come faster than they are written go together.
+    // Lines of the same moment go together. Who posts one has then no thread to wake, either.
+    if (pool_.queue_size() == 0) absl::SleepFor(kMoment);
     if (pool_.queue_size() == 0 || lines_.size() >= kMaxWriteBytes) WriteLines();
   }
   void flush_() override { WriteLines(); }
