@@ -1,5 +1,7 @@
 """Command lines and files that are wrong: one readable line, and the exit status that says which."""
+import os
 import pathlib
+import re
 import shutil
 import tempfile
 import unittest
@@ -52,8 +54,23 @@ class BadInputTest(unittest.TestCase):
                     self.refuse(1, name, program, f"--model_dir={folder}", "--validate_only")
 
     def test_too_little_memory_is_refused_with_the_sum(self):
-        self.refuse(1, "of KV cache", "lnb-model", f"--model_dir={STORIES}", "--kv_cache_bytes=900000000000000",
-                    "--validate_only")
+        done = run("lnb-model", f"--model_dir={STORIES}", "--kv_cache_bytes=900000000000000", "--validate_only")
+        self.assertEqual(done.returncode, 1)
+        found = re.fullmatch(r"lnb-model: .*stories260K does not fit: ([\d.]+) MB of weights \+ ([\d.]+) MB of KV cache"
+                             r" \+ ([\d.]+) MB of scratch = ([\d.]+) MB of memory; the limit is ([\d.]+) MB\. .*\n",
+                             done.stderr)
+        self.assertTrue(found, done.stderr)
+        weights, cache, scratch, total, limit = map(float, found.groups())
+        self.assertAlmostEqual(weights + cache + scratch, total, delta=0.2)
+        self.assertGreater(total, limit)
+
+    def test_more_threads_than_the_process_may_use_are_taken_with_a_warning(self):
+        done = run("lnb-model", f"--model_dir={STORIES}", "--threads=2", "--validate_only",
+                   preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("2 threads", done.stdout)
+        (line,) = done.stderr.strip().splitlines()
+        self.assertIn("--threads=2 is more than the 1 that the process may use", line)
 
     def test_validation_says_so(self):
         for program in ("lnb-model", "lnb-tokenizer"):

@@ -32,6 +32,14 @@ class GenerateTest(unittest.TestCase):
         events = self.generate({"prompt": {"text": ""}, "stopping": {"max_tokens": 140}})
         self.assertEqual(text_of(events)[:len(STORY)], STORY)
 
+    def test_the_story_is_the_same_without_vector_instructions(self):
+        with Services(model_flags=("--activations=f32", "--instruction_set=scalar")) as services:
+            services.gateway.wait_until_ready()
+            plan = Client(services.model.address).unary("llama.v1.ModelService/GetComputePlan")
+            self.assertEqual(plan["instruction_set"], "scalar")
+            events = list(services.client().dicts(GENERATE, {"prompt": {"text": ""}, "stopping": {"max_tokens": 140}}))
+            self.assertEqual(text_of(events)[:len(STORY)], STORY)
+
     def test_events_come_in_the_promised_order(self):
         events = self.generate({"prompt": {"text": "Once"}, "stopping": {"max_tokens": 5},
                                 "output": {"tokens": True, "prompt": True, "progress": True, "top_candidates": 2}})
