@@ -108,7 +108,8 @@ TEST_F(FilesDeathTest, AnyOtherBusErrorEndsTheProcessAsBefore) {
       gone = mapped.bytes().data();
     }
     const int fd = open(path.c_str(), O_RDONLY);
-    mmap(const_cast<std::byte*>(gone), 1 << 20, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0);
+    ASSERT_EQ(mmap(const_cast<std::byte*>(gone), 1 << 20, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0),
+              gone);
     std::filesystem::resize_file(path, 0);
     volatile std::byte byte = *gone;
     (void)byte;

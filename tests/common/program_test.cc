@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -28,8 +28,8 @@ using testing::ExitedWithCode;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   dup2(STDERR_FILENO, STDOUT_FILENO);  // Death tests look at standard error only.
   ParseProgramFlags(static_cast<int>(argv.size()), argv.data(), "tests how flags are read.");
-  std::fprintf(stderr, "name=%s count=%d loud=%d\n", absl::GetFlag(FLAGS_name).c_str(),
-               absl::GetFlag(FLAGS_count), absl::GetFlag(FLAGS_loud));
+  std::cerr << "name=" << absl::GetFlag(FLAGS_name) << " count=" << absl::GetFlag(FLAGS_count)
+            << " loud=" << absl::GetFlag(FLAGS_loud) << "\n";
   std::exit(0);
 }
 

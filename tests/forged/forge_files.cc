@@ -4,8 +4,8 @@
 //
 // makes FOLDER/NAME/ for each, and prints a line per case: its name, "model" or "tokenizer", and
 // what the refusal must hold, with tabs between; nothing for a good twin.
-#include <cstdio>
 #include <filesystem>
+#include <iostream>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -14,7 +14,7 @@
 int main(int argc, char** argv) {
   using namespace llama::forged;
   if (argc != 2) {
-    std::fputs("usage: forge_files FOLDER\n", stderr);
+    std::cerr << "usage: forge_files FOLDER\n";
     return 2;
   }
   for (const Case& forged : AllCases()) {

@@ -131,7 +131,7 @@ void AddForms(Builder& cases) {
   cases.Bad("a_number", "5", kMalformed);
   cases.Bad("null", "null", kMalformed);
   cases.Bad("byte_order_mark", "\xEF\xBB\xBF" + good, kMalformed);
-  cases.Bad("utf16", "{\0\"\0", kMalformed);
+  cases.Bad("utf16", std::string("{\0\"\0", 4), kMalformed);
   cases.Bad("comment", "/* x */" + good, kMalformed);
   cases.Bad("comma_at_the_end", good.substr(0, good.size() - 1) + ",}", kMalformed);
   cases.Bad("commas", With("dim", ",\"dim\": 4"), kMalformed);

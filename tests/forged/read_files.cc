@@ -3,8 +3,8 @@
 //   read_files model|tokenizer FOLDER
 //
 // prints the most memory it had, in kilobytes, and on the next line OK, or why they are refused.
-#include <cstdio>
 #include <fstream>
+#include <iostream>
 #include <string>
 
 #include "services/model/checkpoint/checkpoint.h"
@@ -25,7 +25,7 @@ std::string MostKilobytes() {
 
 int main(int argc, char** argv) {
   if (argc != 3) {
-    std::fputs("usage: read_files model|tokenizer FOLDER\n", stderr);
+    std::cerr << "usage: read_files model|tokenizer FOLDER\n";
     return 2;
   }
   const std::string folder = argv[2];
@@ -33,7 +33,6 @@ int main(int argc, char** argv) {
       std::string(argv[1]) == "model"
           ? llama::Checkpoint::Load(folder, {}).status()
           : llama::Tokenizer::Load(folder + "/tokenizer.model", 1 << 20).status();
-  std::printf("%s\n", MostKilobytes().c_str());
-  std::fputs(status.ok() ? "OK" : std::string(status.message()).c_str(), stdout);
+  std::cout << MostKilobytes() << "\n" << (status.ok() ? "OK" : status.message());
   return 0;
 }

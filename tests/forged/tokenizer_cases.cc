@@ -231,7 +231,12 @@ void AddFiles(Builder& cases) {
       },
       "expected 1 to 524288 pieces, found 8000000");
   cases.LargeFile(
-      "pieces_10_million", [] { return std::string(20'000'000, '\x0A'); },
+      "pieces_10_million",
+      [] {
+        std::string pieces;
+        pieces.resize(20'000'000, '\x0A');
+        return pieces;
+      },
       "expected at most 16777216 bytes");
   cases.LargeFile(
       "large", [whole] { return whole + std::string(16 << 20, '\0'); },

@@ -2,6 +2,7 @@
 // Whatever is accepted has weights that can be read from end to end.
 #include <stdlib.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "absl/strings/match.h"
@@ -17,7 +18,7 @@ const std::string& Folder() {
     char path[] = "/dev/shm/lnb_fuzz.XXXXXX";
     FUZZ_CHECK(mkdtemp(path) != nullptr);
     // Libfuzzer ends with _exit() after a finding, but in peace otherwise.
-    std::atexit([] { (void)std::system(absl::StrCat("rm -r ", Folder()).c_str()); });
+    FUZZ_CHECK(std::atexit([] { std::filesystem::remove_all(Folder()); }) == 0);
     return std::string(path);
   }());
   return folder;

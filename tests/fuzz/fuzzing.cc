@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "common/utf8.h"
@@ -15,13 +17,9 @@ constexpr int64_t kMaxPromptBytes = 4096;
 
 std::unique_ptr<const Tokenizer> LoadMixed() {
   const std::string path = absl::StrCat("/tmp/lnb_fuzz_vocabulary.", getpid());
-  std::FILE* const file = std::fopen(path.c_str(), "wb");
-  FUZZ_CHECK(file != nullptr);
-  const std::string bytes = MixedVocabulary().SerializeAsString();
-  FUZZ_CHECK(std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size());
-  std::fclose(file);
+  FUZZ_CHECK(std::ofstream(path, std::ios::binary) << MixedVocabulary().SerializeAsString());
   auto tokenizer = Tokenizer::Load(path, kMaxPromptBytes);
-  unlink(path.c_str());
+  std::filesystem::remove(path);
   return *std::move(tokenizer);
 }
 

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
+#include <iostream>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,12 +13,12 @@
 #include "services/tokenizer/tokenizer.h"
 
 // A property that must hold for any input. Libfuzzer keeps the input that breaks it.
-#define FUZZ_CHECK(condition)                                                             \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      std::fprintf(stderr, "%s:%d: does not hold: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                       \
-    }                                                                                     \
+#define FUZZ_CHECK(condition)                                                          \
+  do {                                                                                 \
+    if (!(condition)) {                                                                \
+      std::cerr << __FILE__ << ":" << __LINE__ << ": does not hold: " #condition "\n"; \
+      std::abort();                                                                    \
+    }                                                                                  \
   } while (false)
 
 namespace llama::fuzzing {

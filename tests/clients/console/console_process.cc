@@ -10,6 +10,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -190,7 +191,7 @@ FinishedProcess RunConsole(const std::vector<std::string>& arguments, const std:
   finished.exit_status = WaitFor(pid);
   if (output_to == OutputTo::kFile) finished.output = ReadAll(out);
   finished.errors = ReadAll(err);
-  for (const std::string& path : {in, out, err}) std::remove(path.c_str());
+  for (const std::string& path : {in, out, err}) std::filesystem::remove(path);
   return finished;
 }
 

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -368,7 +368,7 @@ TEST_F(ConsoleTest, FurtherPromptsFollowTheMenuOfTheirModel) {
   }
   ASSERT_EQ(gateway_.requests().size(), 1);
   EXPECT_EQ(gateway_.requests()[0].prompt().text(), "Once upon");
-  std::remove(path.c_str());
+  std::filesystem::remove(path);
   const FinishedProcess missing = Run({absl::StrCat("--prompts=", path)});
   EXPECT_EQ(missing.exit_status, 1);
   EXPECT_THAT(missing.errors, HasSubstr(path));

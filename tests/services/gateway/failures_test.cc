@@ -361,7 +361,7 @@ TEST_F(FailuresTest, CallsThatEndAtAnyMomentLeaveNothingBehind) {
     });
   }
   for (int round = 1; round <= kRounds; ++round) {
-    EXPECT_TRUE(model_.AwaitBegun(50 * round));
+    EXPECT_TRUE(model_.AwaitBegun(int64_t{50} * round));
     FakeServer& backend = round % 2 == 0 ? model_server_ : tokenizer_server_;
     backend.Kill();
     backend.Start();

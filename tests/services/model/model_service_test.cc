@@ -350,7 +350,7 @@ TEST_F(ModelServiceTest, InfoAndPlanDescribeTheModel) {
   EXPECT_EQ(plan.weights_type(), "bf16");
   EXPECT_EQ(plan.weight_bytes(), info.weight_bytes());
   // All but the embeddings, of which a token reads one row.
-  EXPECT_EQ(plan.bytes_per_decode_step(), info.weight_bytes() - (512 - 1) * 64 * 2);
+  EXPECT_EQ(plan.bytes_per_decode_step(), info.weight_bytes() - int64_t{512 - 1} * 64 * 2);
   EXPECT_GT(plan.memory_read_gigabytes_per_second(), 0);
   EXPECT_NEAR(plan.decode_tokens_per_second_limit() * plan.bytes_per_decode_step(),
               plan.memory_read_gigabytes_per_second() * 1e9, 1);

@@ -76,7 +76,7 @@ class StringMaker {
         break;
       }
       case 1:
-        text.append(static_cast<size_t>(1 + Below(20)), Below(4) == 0 ? '\n' : ' ');
+        text.append(1 + static_cast<size_t>(Below(20)), Below(4) == 0 ? '\n' : ' ');
         break;
       case 2:
         for (int i = Below(4); i >= 0; --i) text += static_cast<char>(Below(32));
@@ -88,7 +88,7 @@ class StringMaker {
         text += kSpecial[static_cast<size_t>(Below(static_cast<int>(kSpecial.size())))];
         break;
       case 5:
-        text.append(static_cast<size_t>(1 + Below(40)), static_cast<char>('a' + Below(26)));
+        text.append(1 + static_cast<size_t>(Below(40)), static_cast<char>('a' + Below(26)));
         break;
       default:
         for (int i = Below(6); i >= 0; --i) {

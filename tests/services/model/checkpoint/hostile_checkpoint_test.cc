@@ -206,7 +206,7 @@ TEST_F(HostileCheckpointTest, ManyCopiesOfOneStorageAreRefusedBeforeTheyAreMade)
                            .multiple_of = 64};
   folder_.Write("params.json", TinyParams(large));
   // One transposed matrix for all, so that each would need a copy.
-  pickle::Tensor shared = {.key = "0", .elements = 128 * 128, .shape = {}, .strides = {}};
+  pickle::Tensor shared = {.key = "0", .elements = int64_t{128} * 128, .shape = {}, .strides = {}};
   TorchParts parts;
   for (const TinyTensor& tensor : TinyTensors(large)) {
     shared.shape = tensor.shape;
@@ -214,7 +214,7 @@ TEST_F(HostileCheckpointTest, ManyCopiesOfOneStorageAreRefusedBeforeTheyAreMade)
     if (tensor.shape.size() == 2) shared.strides = {1, 128};
     parts.items.emplace_back(tensor.name, pickle::Rebuild(shared));
   }
-  parts.storages = {{.name = "archive/data/0", .data = std::string(2 * 128 * 128, '\0')}};
+  parts.storages = {{.name = "archive/data/0", .data = std::string(size_t{2} * 128 * 128, '\0')}};
   folder_.Write(kFile, parts.Write());
   const auto checkpoint = Checkpoint::Load(folder_.path(), {});
   ASSERT_FALSE(checkpoint.ok());

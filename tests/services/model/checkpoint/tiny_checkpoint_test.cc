@@ -1,6 +1,6 @@
 // Whole checkpoints of every shape, stored type and number of files: every weight arrives.
-#include <cinttypes>
-#include <cstdio>
+#include <cstdint>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <string>
@@ -155,9 +155,10 @@ TEST(CheckpointDigestTest, TellsModelsApartAndIsTheSameAgain) {
 bool IsMappedFile(const void* address) {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
-    uintptr_t begin = 0;
-    uintptr_t end = 0;
-    if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR, &begin, &end) != 2) continue;
+    char* rest = nullptr;
+    const uintptr_t begin = std::strtoull(line.c_str(), &rest, 16);
+    if (*rest != '-') continue;
+    const uintptr_t end = std::strtoull(rest + 1, nullptr, 16);
     const auto at = reinterpret_cast<uintptr_t>(address);
     if (at >= begin && at < end) return absl::EndsWith(line, ".pth");
   }

@@ -183,9 +183,9 @@ TEST(EngineTest, AReplyDoesNotDependOnWhatElseRuns) {
       with_kernels.kernels = kernels;
       Model model(with_kernels);
       std::vector<std::shared_ptr<Recorder>> others;
-      for (uint32_t i = 2; i < 5; ++i) others.push_back(model.Submit(Request(i, 20 * i)));
+      for (uint32_t i = 2; i < 5; ++i) others.push_back(model.Submit(Request(i, size_t{20} * i)));
       const auto beside = model.Submit(Request(1));
-      for (uint32_t i = 5; i < 9; ++i) others.push_back(model.Submit(Request(i, 7 * i)));
+      for (uint32_t i = 5; i < 9; ++i) others.push_back(model.Submit(Request(i, size_t{7} * i)));
       EXPECT_EQ(beside->Wait(), absl::OkStatus());
       EXPECT_EQ(beside->ids(), alone->ids()) << kernels->name;
       EXPECT_EQ(beside->logprobs(), alone->logprobs()) << kernels->name;

@@ -148,7 +148,8 @@ TEST(VirtualTimeTest, RetryDelaysComeTrueWithinAFactorOfTwo) {
         ASSERT_LT(i, 20'000u);
         const auto length =
             static_cast<size_t>(prompt / 2 + static_cast<int64_t>(random()) % prompt);
-        const GenerateRequest request = Request(i, length, reply / 2 + 1 + random() % reply);
+        const GenerateRequest request =
+            Request(i, length, reply / 2 + 1 + static_cast<int64_t>(random()) % reply);
         if (world.Submit(request, &refused) != nullptr) {
           if (random() % 4 == 0) world.Advance(world.now);
           continue;

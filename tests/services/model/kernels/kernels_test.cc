@@ -132,7 +132,7 @@ TEST_P(KernelsTest, ScoresAreThoseOfTheTransposedKeys) {
   GetParam()->scores_f32(keys.data(), 8, query.data(), 1, scores.data(), kKeyTokens);
   for (size_t t = 0; t < kKeyTokens; ++t) EXPECT_EQ(scores[t], t == 3 ? 2 : 0);
   std::vector<Bf16> keys16(keys.size());
-  keys16[4 * kKeyTokens + 2 * 3] = ToBf16(1);
+  keys16[4 * kKeyTokens + size_t{2} * 3] = ToBf16(1);
   GetParam()->scores_bf16(keys16.data(), 8, Rounded(query).data(), 1, scores.data(), kKeyTokens);
   for (size_t t = 0; t < kKeyTokens; ++t) EXPECT_EQ(scores[t], t == 3 ? 2 : 0);
 }

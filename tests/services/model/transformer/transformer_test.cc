@@ -37,8 +37,8 @@ Reference ReadReference(const std::string& name) {
                          .positions = std::vector<uint32_t>(counts[1]),
                          .vocabulary = counts[2],
                          .logits = std::vector<float>(size_t{counts[1]} * counts[2])};
-  take(reference.tokens.data(), counts[0] * 4);
-  take(reference.positions.data(), counts[1] * 4);
+  take(reference.tokens.data(), size_t{4} * counts[0]);
+  take(reference.positions.data(), size_t{4} * counts[1]);
   take(reference.logits.data(), reference.logits.size() * 4);
   EXPECT_EQ(at, file.size());
   return reference;
