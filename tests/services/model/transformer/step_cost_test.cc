@@ -90,7 +90,6 @@ TEST(StepCostTest, AllocatesNothing) {
   }
 }
 
-#ifndef LNB_SANITIZED
 TEST(StepCostDeathTest, CallsNothingOfTheSystemOnOneThread) {
   const auto steps = [](bool call_once) {
     Model model(1, DataType::kBf16);
@@ -104,7 +103,6 @@ TEST(StepCostDeathTest, CallsNothingOfTheSystemOnOneThread) {
   EXPECT_EXIT(steps(false), testing::ExitedWithCode(0), "");
   EXPECT_EXIT(steps(true), testing::KilledBySignal(SIGKILL), "");
 }
-#endif
 
 }  // namespace
 }  // namespace llama
