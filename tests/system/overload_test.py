@@ -70,7 +70,7 @@ class OverloadTest(unittest.TestCase):
             worst.append(refused[-1])
             print("refused:", percentiles(refused))
             self.assert_idle()
-        # 50 to 130 ms on two cores that do nothing else; a second where they are busy.
+        # 40 to 80 ms on two cores that do nothing else; a second where they are busy.
         self.assertLess(min(worst), SLOWER)
 
     def test_cancelled_calls_leave_nothing_behind(self):
