@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import subprocess
 import unittest
 
 from services import STORIES, run
@@ -43,7 +44,10 @@ class CgroupTest(unittest.TestCase):
             for group in groups:
                 (group / "cgroup.procs").write_text(str(os.getpid()))
 
-        done = run("lnb-model", f"--model_dir={STORIES}", "--validate_only", preexec_fn=enter)
+        try:
+            done = run("lnb-model", f"--model_dir={STORIES}", "--validate_only", preexec_fn=enter)
+        except subprocess.SubprocessError:
+            self.skipTest("the cgroups cannot be entered")
         self.assertEqual(done.returncode, 0, done.stderr)
         threads, limit = re.search(r"(\d+) threads?, .*the limit is ([\d.]+) MB", done.stdout).groups()
         self.assertEqual(int(threads), 1)  # Of one and a half.
