@@ -66,7 +66,7 @@ class BadInputTest(unittest.TestCase):
 
     def test_more_threads_than_the_process_may_use_are_taken_with_a_warning(self):
         done = run("lnb-model", f"--model_dir={STORIES}", "--threads=2", "--validate_only",
-                   preexec_fn=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}))
+                   under=("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("2 threads", done.stdout)
         (line,) = done.stderr.strip().splitlines()

@@ -19,7 +19,7 @@ import http2
 from big_checkpoint import write_big_checkpoint
 from metrics_test import Scrape
 from reflection_client import error_details
-from services import BIN, GENERATE, SANITIZED, SLOWER, STORIES, Service, Services, free_port, text_of, wait_until
+from services import BIN, GENERATE, SANITIZED, SLOWER, STORIES, Service, Services, free_port, shell, text_of, wait_until
 
 ENDLESS = {"prompt": {"text": "Once"}, "stopping": {"ignore_eos": True, "max_total_tokens": 4000}}
 SHORT = {"prompt": {"text": "Once upon a time"}, "stopping": {"max_tokens": 20, "ignore_eos": True}}
@@ -167,7 +167,7 @@ class CutShortTest(unittest.TestCase):
 
 
 class LogTest(unittest.TestCase):
-    def serve(self, **options):
+    def serve(self, under=(), **options):
         """One answer of services whose log goes nowhere."""
         ports = [free_port() for _ in range(3)]
         tokenizer, model, gateway = (f"127.0.0.1:{port}" for port in ports)
@@ -175,7 +175,7 @@ class LogTest(unittest.TestCase):
             ["lnb-tokenizer", f"--listen={tokenizer}", f"--model_dir={STORIES}"],
             ["lnb-model", f"--listen={model}", f"--model_dir={STORIES}"],
             ["lnb-gateway", f"--listen={gateway}", f"--tokenizer={tokenizer}", f"--model={model}"]]
-        running = [subprocess.Popen([BIN / program, *flags], **options) for program, *flags in programs]
+        running = [subprocess.Popen([*under, BIN / program, *flags], **options) for program, *flags in programs]
         try:
             services = Services.__new__(Services)
             services.gateway = type("Address", (), {"address": gateway})
@@ -196,7 +196,7 @@ class LogTest(unittest.TestCase):
             self.serve(stdout=full, stderr=full)
 
     def test_closed_standard_descriptors_harm_nothing(self):
-        self.serve(preexec_fn=lambda: [os.close(fd) for fd in (0, 1, 2)])
+        self.serve(under=shell('exec "$@" <&- >&- 2>&-'))
 
     def test_a_log_whose_reader_is_gone_harms_nothing(self):
         read_end, write_end = os.pipe()

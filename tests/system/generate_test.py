@@ -4,7 +4,7 @@ import unittest
 
 import grpc
 from reflection_client import Client, error_details
-from services import GENERATE, Services, run, text_of
+from services import GENERATE, Services, run, shell, text_of
 
 STORY = (" Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day, she "
          "saw a big, red ball. She wanted to play with it, but it was too high.\nLily's mom said, \"Lily, let's go to "
@@ -147,7 +147,7 @@ class GenerateTest(unittest.TestCase):
 
     def test_a_closed_standard_output_is_a_failure(self):
         done = run("lnb-console", f"--gateway={self.services.gateway.address}", "--completion=Once",
-                   preexec_fn=lambda: __import__("os").close(1))
+                   under=shell('exec "$@" >&-'))
         self.assertEqual(done.returncode, 1)
         self.assertIn("standard output", done.stderr)
 

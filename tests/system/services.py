@@ -19,10 +19,16 @@ STORIES = DATA / "stories260K"
 GENERATE = "llama.v1.GatewayService/Generate"
 
 
-def run(program, *arguments, **options):
-    """Runs a program to its end: the completed process, with its output as text."""
-    return subprocess.run([BIN / program, *map(str, arguments)], capture_output=True, text=True, timeout=60 * SLOWER,
-                          **options)
+def shell(line):
+    """A command that runs the shell line, which ends with `exec "$@"`, before the program that follows it. It stands in
+    for subprocess's preexec_fn, which forks: a fork of a process in which gRPC has threads may never return."""
+    return "sh", "-c", line, "sh"
+
+
+def run(program, *arguments, under=(), **options):
+    """Runs a program to its end, by the command `under` if there is one: the completed process, its output as text."""
+    return subprocess.run([*under, BIN / program, *map(str, arguments)], capture_output=True, text=True,
+                          timeout=60 * SLOWER, **options)
 
 
 def free_port():
