@@ -260,13 +260,15 @@ class PackedColumns {
 };
 
 // Columns that are packed whole, in tiles of C. Each of the streams is a part of the rows, one row
-// after the other.
+// after the other: an odd number of them, for streams that are a large power of two apart use the
+// same places of the caches.
 template <typename Op, size_t C>
 LLAMA_TARGET void MatMulInStreams(const typename Op::W* w, size_t rows, size_t cols,
                                   const typename Op::X* x, size_t n, float* y, size_t y_stride) {
   PackedColumns<Op> packed;
   Pack<Op, C>(x, cols, n, cols, packed.data());
-  const size_t part = rows / kStreams;
+  const size_t most = rows / kStreams;
+  const size_t part = most > 1 && most % 2 == 0 ? most - 1 : most;
   BlockProduct<Op> product = {.w = w,
                               .w_stride = part * cols,
                               .x = packed.data(),
