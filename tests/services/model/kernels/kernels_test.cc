@@ -65,7 +65,8 @@ void ExpectPartsOfTheWhole(void (*mat_mul)(const W*, size_t, size_t, const X*, s
   std::vector<float> all(most * rows);
   mat_mul(w.data(), rows, cols, x.data(), most, all.data(), rows);
   for (const size_t n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 64, 130}) {
-    for (const size_t part : {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{5}, rows}) {
+    // Of eleven rows the streams, of one each, leave seven.
+    for (const size_t part : std::vector<size_t>{1, 2, 3, 4, 5, 11, rows}) {
       const size_t stride = part + 3;
       std::vector<float> found(n * stride, -1);
       mat_mul(w.data() + (rows - part) * cols, part, cols, x.data() + 7 * cols, n, found.data(),
