@@ -260,8 +260,8 @@ class PackedColumns {
 };
 
 // Columns that are packed whole, in tiles of C. Each of the streams is a part of the rows, one row
-// after the other: an odd number of them, for streams that are a large power of two apart use the
-// same places of the caches.
+// after the other: an odd number of them, for streams that lie multiples of a large power of two
+// apart were slower.
 template <typename Op, size_t C>
 LLAMA_TARGET void MatMulInStreams(const typename Op::W* w, size_t rows, size_t cols,
                                   const typename Op::X* x, size_t n, float* y, size_t y_stride) {
