@@ -45,9 +45,10 @@ ABSL_FLAG(int64_t, max_waiting_prefill_tokens, 262144,
 ABSL_FLAG(int64_t, max_batch_tokens, 512, "Most tokens that one step computes.");
 ABSL_FLAG(std::string, verify, "full",
           "What is checked at loading: full (CRC-32 of everything, finite weights) or structure.");
-ABSL_FLAG(std::string, weights, "mapped",
+ABSL_FLAG(std::string, weights, "auto",
           "Where bf16 weights are used: mapped, where they lie in the file, which loads fast and "
-          "shares memory with the page cache; or resident, copied into huge pages.");
+          "shares memory with the page cache; resident, copied into huge pages; or auto, copied "
+          "only if the system maps them in small pages, which are slower, and memory allows.");
 ABSL_FLAG(bool, validate_only, false, "Load and check the model, print a line, and exit.");
 
 namespace llama {
@@ -79,15 +80,17 @@ absl::StatusOr<ServedModelOptions> OptionsFromFlags() {
   }
   options.verify = verify == "full";
   const std::string weights = absl::GetFlag(FLAGS_weights);
-  if (weights != "mapped" && weights != "resident") {
+  const auto placement = ParseWeightPlacement(weights);
+  if (!placement.has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--weights: expected mapped or resident, found ", weights));
+        absl::StrCat("--weights: expected auto, mapped or resident, found ", weights));
   }
-  options.resident_weights = weights == "resident";
+  options.placement = *placement;
   return options;
 }
 
-absl::Status Validate(const ServedModelOptions& options, const ComputePlan& plan) {
+absl::Status Validate(ServedModelOptions options, const ComputePlan& plan) {
+  options.placement = WeightPlacement::kMapped;
   ASSIGN_OR_RETURN(const auto model, ServedModel::Load(options, plan, [](double) {}));
   std::printf("%s: valid, %lld parameters; %s\n", options.folder.c_str(),
               static_cast<long long>(model->checkpoint().parameter_count()),

@@ -44,6 +44,12 @@ absl::StatusOr<const Kernels*> ChooseKernels(const std::string& name) {
 // What the process itself, gRPC's buffers and the page tables take.
 int64_t Reserve(int64_t memory_limit) { return std::min(memory_limit / 10, int64_t{512} << 20); }
 
+// What other programs leave of the memory that this one may use.
+int64_t FreeMemory(const ComputePlan& plan) {
+  const int64_t available = MeasureAvailableMemory();
+  return available > 0 ? std::min(available, plan.memory_limit_bytes) : plan.memory_limit_bytes;
+}
+
 std::string Megabytes(int64_t bytes) {
   return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / 1e6);
 }
@@ -58,7 +64,7 @@ std::string Sum(const ComputePlan& plan) {
 
 CheckpointOptions LoadOptions(const ServedModelOptions& options, int64_t threads) {
   return {.weights = options.activations,
-          .resident = options.resident_weights,
+          .placement = options.placement,
           .verify = options.verify,
           .threads = static_cast<int>(threads),
           .progress = [](double) {}};
@@ -98,9 +104,10 @@ absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
   const int64_t block_bytes = KvCache::BlockBytes(size.config, options.activations);
   const int64_t one_sequence = Scheduler::BlocksFor(plan.transformer.context_length);
   if (options.kv_cache_bytes == 0) {
-    // Enough that every running sequence may fill its context, if memory allows; at least one.
-    const int64_t left = plan.memory_limit_bytes - Reserve(plan.memory_limit_bytes) -
-                         plan.weight_bytes - plan.scratch_bytes;
+    // Enough that every running sequence may fill its context, if memory allows that others leave;
+    // at least one.
+    const int64_t left = FreeMemory(plan) - Reserve(plan.memory_limit_bytes) - plan.weight_bytes -
+                         plan.scratch_bytes;
     plan.kv_blocks =
         std::clamp(left / block_bytes, one_sequence, one_sequence * options.engine.max_running);
   } else {
@@ -131,9 +138,10 @@ std::string DescribeSpeed(const ComputePlan& plan) {
                                 ? absl::StrFormat("a cgroup quota of %.2f", *plan.cpus.cgroup_cpus)
                                 : "no cgroup quota";
   return absl::StrFormat(
-      "%d threads on %d cores (%d CPUs online, %d allowed, %s); memory is read at %.1f GB/s, which "
-      "allows %.1f tokens/s for one reply",
+      "%d threads on %d cores (%d CPUs online, %d allowed, %s); weights %s; memory is read at %.1f "
+      "GB/s, which allows %.1f tokens/s for one reply",
       plan.threads, plan.cpus.cores.size(), plan.cpus.online_cpus, plan.cpus.affinity_cpus, quota,
+      plan.resident ? "copied into huge pages" : "used where they are mapped",
       plan.memory_read_bytes_per_second / 1e9, plan.decode_tokens_per_second_limit());
 }
 
@@ -145,7 +153,9 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
   model->engine_options_ = options.engine;
   CheckpointOptions load_options = LoadOptions(options, plan.threads);
   load_options.progress = std::move(progress);
+  load_options.spare_bytes = FreeMemory(plan) - plan.kv_cache_bytes - plan.scratch_bytes;
   ASSIGN_OR_RETURN(model->checkpoint_, Checkpoint::Load(options.folder, load_options));
+  model->plan_.resident = model->checkpoint_->resident();
   const std::filesystem::path folder = std::filesystem::path(options.folder).lexically_normal();
   model->name_ = !options.name.empty()   ? options.name
                  : folder.has_filename() ? folder.filename().string()

@@ -28,7 +28,7 @@ struct ServedModelOptions {
   int64_t memory_limit_bytes = 0;  // 0: the machine's or the cgroup's.
   int64_t max_batch_tokens = 512;
   bool verify = true;
-  bool resident_weights = false;  // As CheckpointOptions::resident.
+  WeightPlacement placement = WeightPlacement::kAuto;
   EngineOptions engine = {};
 };
 
@@ -44,6 +44,7 @@ struct ComputePlan {
   int64_t scratch_bytes = 0;
   int64_t memory_limit_bytes = 0;
   // Known when loaded, 0 until then.
+  bool resident = false;                           // As Checkpoint::resident().
   int64_t bytes_per_decode_step = 0;               // Of weights that a step reads at batch 1.
   double memory_read_bytes_per_second = 0;         // Measured, on the threads that compute.
   double decode_tokens_per_second_limit() const {  // At batch 1.
@@ -58,8 +59,9 @@ struct ComputePlan {
 absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options);
 // "2 threads, avx512_bf16, bf16 activations; 0.60 MB of weights + …".
 std::string Describe(const ComputePlan& plan);
-// Of a loaded model: "2 threads of 2 cores (2 CPUs online, 2 allowed, no cgroup quota); memory is
-// read at 55.3 GB/s, which allows 26.7 tokens/s for one reply".
+// Of a loaded model: "2 threads of 2 cores (2 CPUs online, 2 allowed, no cgroup quota); weights
+// used where they are mapped; memory is read at 55.3 GB/s, which allows 26.7 tokens/s for one
+// reply".
 std::string DescribeSpeed(const ComputePlan& plan);
 
 // A checkpoint with all that it takes to answer requests.

@@ -12,6 +12,7 @@
 
 #include "common/status_macros.h"
 #include "services/model/bench/loading.h"
+#include "services/model/threads/cpu_budget.h"
 #include "services/model/threads/thread_team.h"
 #include "services/model/transformer/kv_cache.h"
 #include "services/model/transformer/transformer.h"
@@ -249,13 +250,15 @@ absl::StatusOr<LoadResult> MeasureLoad(const BenchOptions& options,
     const double begin = Now();
     ASSIGN_OR_RETURN(checkpoint,
                      Checkpoint::Load(options.folder, {.weights = options.activations,
-                                                       .resident = options.resident_weights,
+                                                       .placement = options.placement,
+                                                       .spare_bytes = MeasureAvailableMemory(),
                                                        .verify = true,
                                                        .threads = threads}));
     seconds.push_back(Now() - begin);
     ASSIGN_OR_RETURN(const TouchedFiles after, TouchFiles(options.folder, threads));
     shares.push_back((before.seconds + after.seconds) / 2 / seconds.back());
     result.bytes = after.bytes;
+    result.resident = checkpoint->resident();
     before = after;
   }
   result.seconds = Median(seconds);

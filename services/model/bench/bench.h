@@ -18,7 +18,7 @@ struct BenchOptions {
   const Kernels* kernels = nullptr;
   int64_t threads = 1;
   DataType activations = DataType::kBf16;
-  bool resident_weights = false;       // As CheckpointOptions::resident.
+  WeightPlacement placement = WeightPlacement::kAuto;
   std::vector<int64_t> prompts = {};   // Tokens of a prompt.
   std::vector<int64_t> batches = {};   // Sequences that are decoded together.
   std::vector<int64_t> contexts = {};  // Positions before the first that is decoded.
@@ -47,7 +47,8 @@ struct DecodeResult {
 };
 struct LoadResult {
   double seconds = 0;
-  int64_t bytes = 0;  // Of the files.
+  int64_t bytes = 0;      // Of the files.
+  bool resident = false;  // As Checkpoint::resident().
   double ratio =
       0;  // Bytes per second ÷ those of threads that touch every page of the mapped files.
 };

@@ -15,9 +15,10 @@ BenchSink JsonReport(std::function<void(const std::string&)> write) {
               },
           .load =
               [write](const LoadResult& load) {
-                write(absl::StrFormat(R"({"test":"load","seconds":%.3f,"bytes":%d,"ratio":%.3f})"
-                                      "\n",
-                                      load.seconds, load.bytes, load.ratio));
+                write(absl::StrFormat(
+                    R"({"test":"load","seconds":%.3f,"bytes":%d,"ratio":%.3f,"weights":"%s"})"
+                    "\n",
+                    load.seconds, load.bytes, load.ratio, load.resident ? "resident" : "mapped"));
               },
           .prefill =
               [write](const PrefillResult& prefill) {
@@ -61,7 +62,8 @@ BenchSink TableReport(std::function<void(const std::string&)> write) {
           },
       .load =
           [row](const LoadResult& load) {
-            row(absl::StrFormat("load, %.2f GB verified", static_cast<double>(load.bytes) / 1e9),
+            row(absl::StrFormat("load, %.2f GB verified, %s", static_cast<double>(load.bytes) / 1e9,
+                                load.resident ? "resident" : "mapped"),
                 load.seconds, "s", load.ratio, "touching the pages");
           },
       .prefill =

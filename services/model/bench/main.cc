@@ -20,9 +20,9 @@ ABSL_FLAG(std::string, instruction_set, "",
 ABSL_FLAG(std::string, activations, "bf16",
           "Type of the activations and the KV cache: bf16, or f32, the slower reference.");
 ABSL_FLAG(
-    std::string, weights, "mapped",
-    "Where bf16 weights are used: mapped, where they lie in the file; or resident, copied into "
-    "huge pages.");
+    std::string, weights, "auto",
+    "Where bf16 weights are used: mapped, where they lie in the file; resident, copied into huge "
+    "pages; or auto, copied only if the system maps them in small pages and memory allows.");
 ABSL_FLAG(std::vector<std::string>, prompt, {"512"}, "Tokens of the prompts, a list.");
 ABSL_FLAG(int64_t, generate, 64, "Tokens to decode in each sequence, in each run.");
 ABSL_FLAG(std::vector<std::string>, batch, (std::vector<std::string>{"1", "4", "16"}),
@@ -75,11 +75,12 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
   }
   options.activations = activations == "bf16" ? DataType::kBf16 : DataType::kF32;
   const std::string weights = absl::GetFlag(FLAGS_weights);
-  if (weights != "mapped" && weights != "resident") {
+  const auto placement = ParseWeightPlacement(weights);
+  if (!placement.has_value()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--weights: expected mapped or resident, found ", weights));
+        absl::StrCat("--weights: expected auto, mapped or resident, found ", weights));
   }
-  options.resident_weights = weights == "resident";
+  options.placement = *placement;
   ASSIGN_OR_RETURN(options.threads, InRange("threads", absl::GetFlag(FLAGS_threads), 0, 1024));
   if (options.threads == 0) options.threads = MeasureCpuBudget().threads;
   ASSIGN_OR_RETURN(options.prompts, Numbers("prompt", absl::GetFlag(FLAGS_prompt), 1));

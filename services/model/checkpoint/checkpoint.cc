@@ -17,6 +17,7 @@
 #include "common/status_macros.h"
 #include "services/model/checkpoint/bytes.h"
 #include "services/model/checkpoint/checkpoint_plan.h"
+#include "services/model/checkpoint/huge_pages.h"
 #include "services/model/checkpoint/large_buffer.h"
 #include "services/model/checkpoint/matrix_copy.h"
 #include "services/model/checkpoint/parallel_for.h"
@@ -31,6 +32,9 @@ constexpr int64_t kMaxParamsBytes = int64_t{64} << 10;
 // that both ends of the model share is copied twice. More can only come from tensors that share
 // storages.
 constexpr uint64_t kMaxCopiesPerFileByte = 4;
+
+// Smaller models gain nothing worth telling from huge pages.
+constexpr int64_t kLeastCopied = int64_t{32} << 20;
 
 // The files of a folder, opened and compared with its params.json.
 struct OpenCheckpoint {
@@ -158,7 +162,27 @@ class Progress {
   int64_t done_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+// Whether everything is copied.
+bool IsResident(const OpenCheckpoint& open, const CheckpointOptions& options) {
+  if (options.placement != WeightPlacement::kAuto) {
+    return options.placement == WeightPlacement::kResident;
+  }
+  int64_t copied = 0;
+  for (const PlannedMatrix& matrix : open.plan.matrices) {
+    copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights, true));
+  }
+  if (copied < kLeastCopied || copied > options.spare_bytes) return false;
+  return ShareInHugePages(open.files[0].file.bytes()) < 0.5;
+}
+
 }  // namespace
+
+std::optional<WeightPlacement> ParseWeightPlacement(absl::string_view word) {
+  if (word == "mapped") return WeightPlacement::kMapped;
+  if (word == "resident") return WeightPlacement::kResident;
+  if (word == "auto") return WeightPlacement::kAuto;
+  return std::nullopt;
+}
 
 struct Checkpoint::Impl {
   std::vector<MappedFile> files;  // None if all matrices are copies.
@@ -168,6 +192,7 @@ struct Checkpoint::Impl {
   std::vector<TensorInfo> tensors;
   int64_t parameter_count = 0;
   int64_t weight_bytes = 0;
+  bool resident = false;
   std::string digest;
 };
 
@@ -178,9 +203,10 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
   for (const TorchFile& file : open.files) {
     for (const ZipEntry& entry : file.entries) total += static_cast<int64_t>(entry.data.size());
   }
+  const bool resident = IsResident(open, options);
   int64_t copied = 0;
   for (const PlannedMatrix& matrix : open.plan.matrices) {
-    copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights, options.resident));
+    copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights, resident));
   }
   if (static_cast<uint64_t>(copied) / kMaxCopiesPerFileByte > static_cast<uint64_t>(total)) {
     return absl::InvalidArgumentError(absl::StrCat(folder, ": expected tensors of at most ",
@@ -204,7 +230,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
   for (const PlannedMatrix& matrix : planned) {
     offsets.push_back(copies_end);
     // Each begins at a cache line.
-    copies_end += (CopiedBytes(matrix, options.weights, options.resident) + 63) / 64 * 64;
+    copies_end += (CopiedBytes(matrix, options.weights, resident) + 63) / 64 * 64;
   }
   if (copies_end > 0) {
     impl->copies = LargeBuffer::Create(copies_end);
@@ -220,7 +246,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
                    .data = planned[i].parts[0]->data,
                    .rows = static_cast<size_t>(planned[i].rows),
                    .cols = static_cast<size_t>(planned[i].cols)};
-    const size_t bytes = CopiedBytes(planned[i], options.weights, options.resident);
+    const size_t bytes = CopiedBytes(planned[i], options.weights, resident);
     if (bytes == 0) return;
     std::byte* const copy = impl->copies->data() + offsets[i];
     matrices[i].data = copy;
@@ -241,7 +267,8 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
     impl->parameter_count += count;
     impl->weight_bytes += count * static_cast<int64_t>(SizeOf(matrix.type));
   }
-  if (!options.resident) {
+  impl->resident = resident;
+  if (!resident) {
     for (TorchFile& file : open.files) impl->files.push_back(std::move(file.file));
   }
   return std::unique_ptr<Checkpoint>(new Checkpoint(std::move(impl)));
@@ -254,6 +281,7 @@ const ModelWeights& Checkpoint::weights() const { return impl_->weights; }
 const std::vector<TensorInfo>& Checkpoint::tensors() const { return impl_->tensors; }
 int64_t Checkpoint::parameter_count() const { return impl_->parameter_count; }
 int64_t Checkpoint::weight_bytes() const { return impl_->weight_bytes; }
+bool Checkpoint::resident() const { return impl_->resident; }
 const std::string& Checkpoint::digest() const { return impl_->digest; }
 
 absl::StatusOr<CheckpointSize> MeasureCheckpoint(const std::string& folder,

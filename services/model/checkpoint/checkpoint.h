@@ -3,11 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "services/model/checkpoint/model_config.h"
 #include "services/model/tensor/tensor.h"
 
@@ -33,13 +36,22 @@ struct ModelWeights {
   Matrix output;  // [vocab_size, dim]
 };
 
+// Where matrices lie that are in the files as the transformer gets them.
+enum class WeightPlacement {
+  kMapped,    // In the mapped file, which shares memory with the page cache.
+  kResident,  // Copied, as all others, into memory of their own, in huge pages.
+  kAuto,      // Copied if the files are large and the system maps them in small pages.
+};
+// "mapped", "resident" or "auto"; nothing if it is another word.
+std::optional<WeightPlacement> ParseWeightPlacement(absl::string_view word);
+
 struct CheckpointOptions {
   // Of the matrices that the transformer gets. kBf16: f16 and f32 weights are rounded to bf16 when
   // loading. kF32: bf16 stays bf16 (exact), f16 and f32 become f32.
   DataType weights = DataType::kBf16;
-  // Whether all matrices are copied into memory of their own, in huge pages, instead of being used
-  // where the files are mapped.
-  bool resident = false;
+  WeightPlacement placement = WeightPlacement::kMapped;
+  // With kAuto nothing is copied that need not be where copies would take more than this.
+  int64_t spare_bytes = std::numeric_limits<int64_t>::max();
   // Whether the CRC-32 of every entry is verified and non-finite weights are looked for (which
   // reads all of the file), or the structure only.
   bool verify = true;
@@ -67,6 +79,7 @@ class Checkpoint {
   const std::vector<TensorInfo>& tensors() const;
   int64_t parameter_count() const;  // Without rope.freqs.
   int64_t weight_bytes() const;     // Of weights(), in memory.
+  bool resident() const;            // All weights are copies: no file is mapped.
   // As ModelIdentity.digest in common.proto.
   const std::string& digest() const;
 

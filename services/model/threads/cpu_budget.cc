@@ -112,6 +112,20 @@ std::vector<std::vector<int>> Cores(const std::string& root, const std::vector<i
   return cores;
 }
 
+// A line of /proc/meminfo, in bytes.
+std::optional<int64_t> FindMemory(const std::string& root, absl::string_view name) {
+  std::ifstream meminfo(root + "/proc/meminfo");
+  for (std::string line; std::getline(meminfo, line);) {
+    int64_t kilobytes = 0;
+    absl::string_view text = line;
+    if (absl::ConsumePrefix(&text, name) && absl::ConsumeSuffix(&text, " kB") &&
+        absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &kilobytes)) {
+      return kilobytes * 1024;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 CpuBudget MeasureCpuBudget(const std::string& root) {
@@ -129,16 +143,7 @@ CpuBudget MeasureCpuBudget(const std::string& root) {
 }
 
 int64_t MeasureMemoryLimit(const std::string& root) {
-  int64_t least = std::numeric_limits<int64_t>::max();
-  std::ifstream meminfo(root + "/proc/meminfo");
-  for (std::string line; std::getline(meminfo, line);) {
-    int64_t kilobytes = 0;
-    absl::string_view text = line;
-    if (absl::ConsumePrefix(&text, "MemTotal:") && absl::ConsumeSuffix(&text, " kB") &&
-        absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &kilobytes)) {
-      least = std::min(least, kilobytes * 1024);
-    }
-  }
+  int64_t least = FindMemory(root, "MemTotal:").value_or(std::numeric_limits<int64_t>::max());
   for (const auto& [controller, file] :
        {std::pair("", "/memory.max"), std::pair("memory", "/memory.limit_in_bytes")}) {
     for (const std::string& folder : CgroupFolders(root, controller)) {
@@ -149,6 +154,10 @@ int64_t MeasureMemoryLimit(const std::string& root) {
     }
   }
   return least;
+}
+
+int64_t MeasureAvailableMemory(const std::string& root) {
+  return FindMemory(root, "MemAvailable:").value_or(0);
 }
 
 }  // namespace llama

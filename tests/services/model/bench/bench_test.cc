@@ -38,7 +38,8 @@ TEST(BenchReportTest, JsonIsOneObjectALine) {
       lines,
       ElementsAre(
           "{\"test\":\"limits\",\"read_gigabytes_per_second\":55.50,\"peak_gigaflops\":900.0}\n",
-          "{\"test\":\"load\",\"seconds\":1.250,\"bytes\":123,\"ratio\":0.500}\n",
+          "{\"test\":\"load\",\"seconds\":1.250,\"bytes\":123,\"ratio\":0.500,"
+          "\"weights\":\"mapped\"}\n",
           "{\"test\":\"prefill\",\"tokens\":512,\"tokens_per_second\":100.00,\"ratio\":0.750,"
           "\"ratio_with_attention\":0.800}\n",
           "{\"test\":\"decode\",\"batch\":4,\"context\":128,\"tokens_per_second\":30.50,"

@@ -1,6 +1,7 @@
 // Whole checkpoints of every shape, stored type and number of files: every weight arrives.
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <set>
 #include <string>
@@ -9,8 +10,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/mapped_file.h"
 #include "gtest/gtest.h"
 #include "services/model/checkpoint/checkpoint.h"
+#include "services/model/checkpoint/huge_pages.h"
 #include "tests/support/model_writer.h"
 #include "tests/support/temp_folder.h"
 
@@ -78,10 +81,11 @@ TEST_P(TinyCheckpointTest, EveryWeightArrivesExactly) {
   WriteModel(model, folder.path(), files);
   for (const DataType weights : {DataType::kBf16, DataType::kF32}) {
     for (const int threads : {1, 3}) {
-      for (const auto& [verify, resident] :
-           {std::pair(false, false), std::pair(true, false), std::pair(true, true)}) {
+      for (const auto& [verify, placement] :
+           {std::pair(false, WeightPlacement::kMapped), std::pair(true, WeightPlacement::kMapped),
+            std::pair(true, WeightPlacement::kResident)}) {
         const CheckpointOptions options = {
-            .weights = weights, .resident = resident, .verify = verify, .threads = threads};
+            .weights = weights, .placement = placement, .verify = verify, .threads = threads};
         const auto checkpoint = Checkpoint::Load(folder.path(), options);
         ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
         ExpectWeights(model, (*checkpoint)->weights());
@@ -168,9 +172,13 @@ bool IsMappedFile(const void* address) {
 TEST(CheckpointMemoryTest, Bf16OfOneFileIsUsedInPlaceUnlessItIsToBeResident) {
   const TempFolder folder;
   WriteModel({}, folder.path());
-  for (const bool resident : {false, true}) {
-    const auto checkpoint = Checkpoint::Load(folder.path(), {.resident = resident});
+  // So small a model is not worth copying.
+  for (const WeightPlacement placement :
+       {WeightPlacement::kMapped, WeightPlacement::kResident, WeightPlacement::kAuto}) {
+    const bool resident = placement == WeightPlacement::kResident;
+    const auto checkpoint = Checkpoint::Load(folder.path(), {.placement = placement});
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    EXPECT_EQ((*checkpoint)->resident(), resident);
     const ModelWeights& weights = (*checkpoint)->weights();
     for (const Matrix* const matrix : {&weights.tok_embeddings, &weights.norm, &weights.output,
                                        &weights.layers[0].attention_norm, &weights.layers[0].wq,
@@ -180,6 +188,31 @@ TEST(CheckpointMemoryTest, Bf16OfOneFileIsUsedInPlaceUnlessItIsToBeResident) {
       EXPECT_EQ(IsMappedFile(matrix->data), !resident);
     }
   }
+}
+
+TEST(CheckpointMemoryTest, AutoCopiesALargeModelThatIsMappedInSmallPagesIfMemoryIsSpare) {
+  const TempFolder folder;
+  const TinyModel model = {.dim = 512, .vocab_size = 16'500};  // 34 MB.
+  WriteModel(model, folder.path());
+  const auto file = MappedFile::Open(folder.path() + "/consolidated.00.pth");
+  ASSERT_TRUE(file.ok()) << file.status();
+  const bool small_pages = ShareInHugePages(file->bytes()) < 0.5;
+  const auto load = [&](int64_t spare_bytes) {
+    auto checkpoint = Checkpoint::Load(
+        folder.path(), {.placement = WeightPlacement::kAuto, .spare_bytes = spare_bytes});
+    EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+    return *std::move(checkpoint);
+  };
+  const auto spare = load(int64_t{1} << 40);
+  EXPECT_EQ(spare->resident(), small_pages);
+  const Matrix& output = spare->weights().output;
+  EXPECT_EQ(IsMappedFile(output.data), !small_pages);
+  const auto scarce = load(spare->weight_bytes() - 1);
+  EXPECT_FALSE(scarce->resident());
+  EXPECT_TRUE(IsMappedFile(scarce->weights().output.data));
+  EXPECT_EQ(std::memcmp(output.data, scarce->weights().output.data,
+                        output.rows * output.cols * sizeof(Bf16)),
+            0);
 }
 
 }  // namespace
