@@ -223,6 +223,9 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetLoad(grpc::CallbackServerContext*
     response->set_decode_tokens_per_second(load.decode_tokens_per_second);
     response->set_prefix_cache_hit_rate(load.prefix_cache_hit_rate);
     SetDuration(load.max_decode_gap, *response->mutable_max_decode_gap());
+    if (load.wait_when_full.has_value()) {
+      SetDuration(*load.wait_when_full, *response->mutable_wait_when_full());
+    }
   });
 }
 

@@ -1,7 +1,6 @@
 #include "services/model/engine/engine_core.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "common/random_bits.h"
@@ -12,6 +11,8 @@ namespace {
 
 // Within a step, of what is due then.
 constexpr absl::Duration kReportInterval = absl::Milliseconds(50);
+// Of those that wait, so many are looked at one by one.
+constexpr size_t kMaxWaitingAhead = 256;
 
 ModelLimits Limits(const EngineCoreOptions& options) {
   ModelLimits limits = options.model;
@@ -29,6 +30,36 @@ SchedulerOptions OptionsOfScheduler(const EngineCoreOptions& options) {
 Waiting Find(const absl::flat_hash_map<std::string, Waiting>& map, const std::string& caller) {
   const auto found = map.find(caller);
   return found == map.end() ? Waiting() : found->second;
+}
+
+bool IsEmpty(const WorkAhead& ahead) {
+  return ahead.running.empty() && ahead.arriving.empty() && ahead.waiting.empty();
+}
+
+Work WorkOf(const Sequence& sequence, int64_t prefill_tokens, double reply_share) {
+  const auto probable =
+      static_cast<int64_t>(reply_share * static_cast<double>(sequence.max_reply_tokens()));
+  return {.prefill_tokens = prefill_tokens,
+          .reply_tokens = std::max<int64_t>(probable - sequence.reply_tokens(), 1)};
+}
+
+StepCosts CostsOf(const PrefillPacer& pacer, const LoadFigures& figures, int64_t prefill_most) {
+  // Before any step of replies only, a guess: what some prompt tokens take.
+  constexpr int64_t kPromptTokens = 16;
+  StepCosts costs = {.decode_steps = pacer.decode_steps(),
+                     .prefill_token = pacer.prefill_token(),
+                     .prefill_alone = pacer.Budget(0),
+                     .prefill_most = prefill_most};
+  std::vector<DecodeStep>& steps = costs.decode_steps;
+  if (steps.empty()) {
+    const absl::Duration guess = kPromptTokens * costs.prefill_token;
+    steps = {{1, guess > absl::ZeroDuration() ? guess : figures.mean_step}};
+  }
+  // Down to none, a reply costs about as much as a prompt token, but no more than its share.
+  const DecodeStep least = steps.front();
+  const absl::Duration reply = std::min(costs.prefill_token, least.time / least.replies);
+  steps.insert(steps.begin(), {0, least.time - reply * least.replies});
+  return costs;
 }
 
 }  // namespace
@@ -111,12 +142,25 @@ absl::StatusOr<EngineCore::Arrival> EngineCore::Reserve(std::unique_ptr<Sequence
       }
       return arrival;
     }
-    ahead = ahead_;
+    ahead = AheadWithArrivals(now);
   }
   const absl::Time seen = ahead.seen;
   const absl::Duration wait =
       ForecastWait(std::move(ahead), missing.requests, missing.prefill_tokens);
   return QueueFull(backlog, limits, missing, seen + wait - now);
+}
+
+WorkAhead EngineCore::AheadWithArrivals(absl::Time now) const {
+  WorkAhead ahead = ahead_;
+  // Nothing has been done since.
+  if (IsEmpty(ahead)) ahead.seen = now;
+  int64_t places = free_places_ - static_cast<int64_t>(ahead.arriving.size());
+  for (const Arrival& arrival : arrivals_) {
+    if (places <= 0 && ahead.waiting.size() >= kMaxWaitingAhead) break;
+    (places-- > 0 ? ahead.arriving : ahead.waiting)
+        .push_back(WorkOf(*arrival.sequence, arrival.prefill_tokens, reply_share_));
+  }
+  return ahead;
 }
 
 Backlog EngineCore::BacklogOf(const std::string& caller) const {
@@ -141,10 +185,25 @@ void EngineCore::Wake() {
 }
 
 EngineLoad EngineCore::load() const {
-  MutexLock lock(&mutex_);
-  EngineLoad load = load_;
-  load.waiting += arriving_.requests;
-  load.waiting_prefill_tokens += arriving_.prefill_tokens;
+  const absl::Time now = clock_();
+  EngineLoad load;
+  WorkAhead ahead;
+  std::vector<Work> typical;
+  {
+    MutexLock lock(&mutex_);
+    load = load_;
+    load.waiting += arriving_.requests;
+    load.waiting_prefill_tokens += arriving_.prefill_tokens;
+    ahead = AheadWithArrivals(now);
+    typical.assign(ended_.begin(), ended_.end());
+  }
+  const std::vector<DecodeStep>& steps = ahead.costs.decode_steps;
+  const bool speed_is_known = !steps.empty() && steps.back().time > absl::ZeroDuration();
+  if (!speed_is_known || (typical.empty() && IsEmpty(ahead))) return load;
+  const absl::Time seen = ahead.seen;
+  const absl::Duration wait =
+      ForecastWaitWhenFull(std::move(ahead), typical, options_.engine.max_running);
+  load.wait_when_full = std::max(seen + wait - now, absl::ZeroDuration());
   return load;
 }
 
@@ -197,8 +256,10 @@ bool EngineCore::Step() {
 }
 
 void EngineCore::TakeArrivals() {
+  const absl::Time now = clock_();
   MutexLock lock(&mutex_);
   wake_ = false;
+  ahead_ = AheadWithArrivals(now);
   for (Arrival& arrival : arrivals_) {
     --arriving_.requests;
     arriving_.prefill_tokens -= arrival.prefill_tokens;
@@ -209,7 +270,10 @@ void EngineCore::TakeArrivals() {
     sequences_.push_back(std::move(arrival.sequence));
   }
   arrivals_.clear();
+  // The free ones are still free, for some of those that wait now.
+  const int64_t free_places = free_places_;
   UpdateQueueFigures();
+  free_places_ = free_places;
 }
 
 void EngineCore::ReportProgress(absl::Time now) {
@@ -225,20 +289,18 @@ void EngineCore::ReportWithinStep() {
   next_report_ = now + kReportInterval;
   ReportProgress(now);
   // Those that have come since the step began stay where they are: by the figures that admission
-  // goes by, they have not yet been seen. No lock is held while sinks are written to.
-  std::vector<Arrival> arrived;
+  // goes by, they have not yet been seen. No lock is held while sinks are written to; only this
+  // thread takes sequences away.
+  std::vector<Sequence*> arrived;
   {
     MutexLock lock(&mutex_);
-    arrived.swap(arrivals_);
+    for (const Arrival& arrival : arrivals_) arrived.push_back(arrival.sequence.get());
   }
   int64_t ahead = scheduler_.waiting();
-  for (const Arrival& arrival : arrived) {
-    if (arrival.sequence->WantsProgress(now)) arrival.sequence->ReportProgress(now, ahead);
+  for (Sequence* const sequence : arrived) {
+    if (sequence->WantsProgress(now)) sequence->ReportProgress(now, ahead);
     ++ahead;
   }
-  MutexLock lock(&mutex_);
-  arrivals_.insert(arrivals_.begin(), std::make_move_iterator(arrived.begin()),
-                   std::make_move_iterator(arrived.end()));
 }
 
 void EngineCore::DropEnded(absl::Time now) {
@@ -309,6 +371,7 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
     ++ended;
     record.reply_tokens += sequence.reply_tokens();
     record.reply_limits += sequence.max_reply_tokens();
+    RememberEnded(sequence);
     scheduler_.Remove(&sequence.schedule);
     std::erase_if(sequences_, [&](const auto& other) { return other.get() == &sequence; });
   }
@@ -320,6 +383,13 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
   totals_.decode_tokens += record.decode_tokens;
   if (options_.engine.on_step) options_.engine.on_step(record, waits);
   return ended;
+}
+
+void EngineCore::RememberEnded(const Sequence& sequence) {
+  MutexLock lock(&mutex_);
+  ended_.push_back({.prefill_tokens = sequence.prompt_tokens() - sequence.schedule.cached,
+                    .reply_tokens = std::max<int64_t>(sequence.reply_tokens(), 1)});
+  if (std::ssize(ended_) > options_.engine.max_running) ended_.pop_front();
 }
 
 bool EngineCore::Deliver(const Slice& slice, Sequence& sequence, size_t& row, absl::Time now) {
@@ -368,29 +438,20 @@ void EngineCore::UpdateQueueFigures() {
 }
 
 WorkAhead EngineCore::LookAhead(absl::Time now, const LoadFigures& figures, int64_t ended) const {
-  constexpr size_t kMaxWaiting = 256;
-  // Before any step of replies only, a guess: what some prompt tokens take.
-  constexpr int64_t kPromptTokens = 16;
-  absl::Duration decode_step = pacer_.decode_step();
-  if (decode_step == absl::ZeroDuration()) decode_step = kPromptTokens * pacer_.prefill_token();
-  if (decode_step == absl::ZeroDuration()) decode_step = figures.mean_step;
   WorkAhead ahead = {
       .seen = now,
       .running = {},
+      .arriving = {},
       .waiting = {},
       .beginning = 0,
-      .costs = {.decode_step = decode_step,
-                .prefill_token = pacer_.prefill_token(),
-                .prefill_budget = std::max<int64_t>(pacer_.Budget(pacer_.probed_decodes()), 1),
-                .prefill_alone = pacer_.Budget(0)}};
+      .costs = CostsOf(pacer_, figures, options_.max_batch_tokens),
+  };
   for (const auto& sequence : sequences_) {  // In the order in which they came, as those that run.
     const bool running = sequence->schedule.running;
-    if (sequence->schedule.paused || (!running && ahead.waiting.size() == kMaxWaiting)) continue;
-    const auto probable = static_cast<int64_t>(figures.reply_share *
-                                               static_cast<double>(sequence->max_reply_tokens()));
+    if (sequence->schedule.paused || (!running && ahead.waiting.size() == kMaxWaitingAhead))
+      continue;
     (running ? ahead.running : ahead.waiting)
-        .push_back({.prefill_tokens = sequence->prefill_tokens(),
-                    .reply_tokens = std::max<int64_t>(probable - sequence->reply_tokens(), 1)});
+        .push_back(WorkOf(*sequence, sequence->prefill_tokens(), figures.reply_share));
   }
   ahead.beginning = std::min(ended, static_cast<int64_t>(ahead.waiting.size()));
   if (!ahead.running.empty()) {
@@ -407,6 +468,7 @@ void EngineCore::Publish(absl::Time now, int64_t ended) {
   MutexLock lock(&mutex_);
   UpdateQueueFigures();
   ahead_ = std::move(ahead);
+  reply_share_ = figures.reply_share;
   if (figures.best_prefill_tokens_per_second > 0) {
     best_prefill_tokens_per_second_ = figures.best_prefill_tokens_per_second;
   }

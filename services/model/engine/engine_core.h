@@ -2,8 +2,10 @@
 #define LLAMA_SERVICES_MODEL_ENGINE_ENGINE_CORE_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,6 +64,9 @@ struct EngineLoad {
   double decode_tokens_per_second = 0;
   double prefix_cache_hit_rate = 0;
   absl::Duration max_decode_gap;
+  // How long until somebody who waits gets a place if all are taken, now and by requests like the
+  // last ones. Unset where nothing is known of them.
+  std::optional<absl::Duration> wait_when_full = {};
   EngineTotals totals = {};
 };
 
@@ -118,6 +123,8 @@ class EngineCore {
   // Whether the request has a place. If so it counts as waiting, and Enqueue() must follow.
   absl::StatusOr<Arrival> Reserve(std::unique_ptr<Sequence> sequence, int64_t cache_tokens,
                                   absl::Time deadline);
+  // What there is to do, with what has arrived since the thread has looked.
+  WorkAhead AheadWithArrivals(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Backlog BacklogOf(const std::string& caller) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Enqueue(Arrival arrival);
   void TakeArrivals();
@@ -127,6 +134,7 @@ class EngineCore {
   int64_t Compute(const std::vector<Slice>& slices);
   // Gives a slice's logits, from `row` on, to its sequence. True if it is over.
   bool Deliver(const Slice& slice, Sequence& sequence, size_t& row, absl::Time now);
+  void RememberEnded(const Sequence& sequence);
   Sequence& SequenceOf(const Schedulable* schedulable);
   void UpdateQueueFigures() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `ended`: since the last plan.
@@ -159,6 +167,9 @@ class EngineCore {
   absl::flat_hash_map<std::string, Waiting> waiting_of_ ABSL_GUARDED_BY(mutex_);
   int64_t free_places_ ABSL_GUARDED_BY(mutex_);  // That nobody waits for.
   double best_prefill_tokens_per_second_ ABSL_GUARDED_BY(mutex_) = 0;
+  double reply_share_ ABSL_GUARDED_BY(mutex_) = 1;
+  // What the last requests that ended have been, up to max_running of them.
+  std::deque<Work> ended_ ABSL_GUARDED_BY(mutex_);
   WorkAhead ahead_ ABSL_GUARDED_BY(mutex_);
   EngineLoad load_ ABSL_GUARDED_BY(mutex_);
   bool wake_ ABSL_GUARDED_BY(mutex_) = false;

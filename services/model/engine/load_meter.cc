@@ -47,7 +47,9 @@ void LoadMeter::Record(absl::Time end, const StepRecord& step) {
 LoadFigures LoadMeter::figures(absl::Time now) const {
   const int64_t oldest = absl::ToUnixSeconds(now) - kSeconds + 1;
   Second sum;
+  StepRecord ever;  // As far as it is still there.
   for (const Second& second : seconds_) {
+    Add(second.sum, ever);
     if (second.number < oldest) continue;
     sum.steps += second.steps;
     Add(second.sum, sum.sum);
@@ -62,7 +64,8 @@ LoadFigures LoadMeter::figures(absl::Time now) const {
   // Of prompts that began before the last minute, some may be found within it.
   figures.prefix_cache_hit_rate =
       std::min(Ratio(sum.sum.cached_tokens, sum.sum.prompt_tokens, 0), 1.0);
-  figures.reply_share = Ratio(sum.sum.reply_tokens, sum.sum.reply_limits, 1);
+  figures.reply_share = Ratio(sum.sum.reply_tokens, sum.sum.reply_limits,
+                              Ratio(ever.reply_tokens, ever.reply_limits, 1));
   if (sum.steps > 0) figures.mean_step = sum.sum.duration / sum.steps;
   figures.max_gap = sum.sum.max_gap;
   return figures;

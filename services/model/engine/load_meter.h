@@ -36,7 +36,8 @@ struct LoadFigures {
   double decode_tokens_per_second = 0;        // Of the steps that computed replies.
   double best_prefill_tokens_per_second = 0;  // Of the fastest step.
   double prefix_cache_hit_rate = 0;  // Of the prompt tokens that began, those found in the cache.
-  double reply_share = 1;  // How much of what they might be replies are. 1 where nothing is known.
+  // How much of what they might be replies are; if none ended, those before. 1 where none is known.
+  double reply_share = 1;
   absl::Duration mean_step;
   absl::Duration max_gap;
 };

@@ -1,6 +1,7 @@
 #include "services/model/engine/prefill_pacer.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace llama {
 
@@ -22,6 +23,14 @@ void PrefillPacer::Median::Add(absl::Duration value) {
   median_ = sorted[(count - 1) / 2];
 }
 
+std::vector<DecodeStep> PrefillPacer::decode_steps() const {
+  std::vector<DecodeStep> steps;
+  for (const Magnitude& magnitude : magnitudes_) {
+    if (magnitude.decodes > 0) steps.push_back({magnitude.decodes, magnitude.step.value()});
+  }
+  return steps;
+}
+
 void PrefillPacer::Record(absl::Duration duration, int64_t decodes, int64_t prefill_tokens) {
   if (decodes == 0) {
     if (prefill_tokens == 0) return;
@@ -38,6 +47,10 @@ void PrefillPacer::Record(absl::Duration duration, int64_t decodes, int64_t pref
     since_probe_ = 0;
     probed_decodes_ = decodes;
     decode_step_.Add(duration);
+    const size_t log = std::bit_width(static_cast<uint64_t>(decodes)) - 1;
+    Magnitude& magnitude = magnitudes_[std::min(log, magnitudes_.size() - 1)];
+    magnitude.decodes = decodes;
+    magnitude.step.Add(duration);
     return;
   }
   ++since_probe_;

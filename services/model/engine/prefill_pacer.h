@@ -5,10 +5,17 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 
 namespace llama {
+
+// What a step without prompts takes.
+struct DecodeStep {
+  int64_t replies = 0;
+  absl::Duration time;
+};
 
 // How many prompt tokens a step may hold. Beside the next tokens of running replies, so that no
 // reply stalls for a prompt: about so many that the step takes twice as long as the replies alone,
@@ -33,6 +40,9 @@ class PrefillPacer {
   absl::Duration decode_step() const { return decode_step_.value(); }
   // How many replies that was for.
   int64_t probed_decodes() const { return probed_decodes_; }
+  // The same for several numbers of replies, ascending: of each magnitude, for the last that there
+  // was.
+  std::vector<DecodeStep> decode_steps() const;
   // What a prompt token adds to a step.
   absl::Duration prefill_token() const { return prefill_token_; }
 
@@ -53,14 +63,20 @@ class PrefillPacer {
     absl::Duration median_;
   };
 
+  struct Magnitude {
+    int64_t decodes = 0;  // Of the last step.
+    Median step;
+  };
+
   const int64_t most_;
   int64_t alone_;                         // Without replies.
   int64_t budget_ = 0;                    // With replies; 0: not known.
   int64_t since_probe_ = kProbeInterval;  // Steps with both.
   int64_t probed_decodes_ = 0;
   Median decode_step_;
-  Median added_token_;            // What a prompt token added to a step with replies.
-  absl::Duration prefill_token_;  // Of the last step with prompts of either kind.
+  std::array<Magnitude, 16> magnitudes_;  // Of steps with 2^i replies and more.
+  Median added_token_;                    // What a prompt token added to a step with replies.
+  absl::Duration prefill_token_;          // Of the last step with prompts of either kind.
 };
 
 }  // namespace llama

@@ -309,6 +309,7 @@ TEST_F(ModelServiceTest, ARepeatedPromptComesFromTheCacheWithinItsSaltOnly) {
   Load();
   v1::ModelServiceGenerateRequest request = Request(100, 3);
   const auto usage = [&] { return Generate(request).messages.back().finished().usage(); };
+  EXPECT_FALSE(LoadWhenIdle().has_wait_when_full()) << "nothing is known yet";
   EXPECT_EQ(usage().cached_prompt_tokens(), 0);
   EXPECT_EQ(usage().cached_prompt_tokens(), 96);
   request.set_cache_salt("tenant");
@@ -318,6 +319,7 @@ TEST_F(ModelServiceTest, ARepeatedPromptComesFromTheCacheWithinItsSaltOnly) {
   EXPECT_EQ(load.kv_cache_bytes_used(), 0);
   EXPECT_GT(load.kv_cache_bytes_cached(), 0);
   EXPECT_GT(load.prefix_cache_hit_rate(), 0.4);
+  EXPECT_GT(load.wait_when_full().nanos(), 0);
 }
 
 TEST_F(ModelServiceTest, InfoAndPlanDescribeTheModel) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -41,6 +42,21 @@ TEST(PrefillPacerTest, NoReplyStallsForAPromptOnAnyMachine) {
       const absl::Duration least = machine.per_token * 40'000;
       EXPECT_LE(spent, 2.3 * least + 81 * alone) << "decodes " << decodes;
     }
+  }
+}
+
+TEST(PrefillPacerTest, StepsOfSeveralNumbersOfRepliesAreRemembered) {
+  const Machine machine = {absl::Milliseconds(220), absl::Milliseconds(13)};
+  PrefillPacer pacer(512);
+  EXPECT_EQ(pacer.decode_steps().size(), 0u);
+  for (const int64_t decodes : {16, 15, 1, 2, 1}) {
+    for (int i = 0; i < 3; ++i) pacer.Record(machine.Step(decodes), decodes, 0);
+  }
+  const std::vector<DecodeStep> steps = pacer.decode_steps();
+  ASSERT_EQ(steps.size(), 4u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(steps[i].replies, (std::vector<int64_t>{1, 2, 15, 16})[i]);
+    EXPECT_EQ(steps[i].time, machine.Step(steps[i].replies));
   }
 }
 

@@ -126,6 +126,7 @@ class Reader : public EventSink {
                std::holds_alternative<PrefillEvent>(event)) {
       ASSERT_TRUE(request.progress);
       ASSERT_TRUE(ids.empty());
+      if (on_queued && std::holds_alternative<QueuedEvent>(event)) on_queued();
     }
   }
   void Finish(const absl::Status& end) override {
@@ -147,6 +148,7 @@ class Reader : public EventSink {
   absl::Duration longest_silence;  // Until the first token.
   absl::Time last_message = absl::InfinitePast();
   std::vector<absl::Duration> message_gaps;
+  std::function<void()> on_queued;  // Told that it waits.
   bool slow = false;
   bool ever_slow = false;
   bool gone = false;
