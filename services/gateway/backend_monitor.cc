@@ -84,7 +84,7 @@ absl::StatusOr<std::shared_ptr<const Backends>> BackendMonitor::Look() const {
       !status.ok()) {
     return ProbeFailed("tokenizer", status);
   }
-  ASSIGN_OR_RETURN(now->model, models_.Look(now->tokenizer.vocabulary_size()));
+  ASSIGN_OR_RETURN(now->places, models_.Look(now->tokenizer.vocabulary_size()));
   const std::shared_ptr<const Backends> last = backends();
   if (last != nullptr && last->tokenizer.digest() == now->tokenizer.digest()) {
     now->vocabulary = last->vocabulary;

@@ -13,8 +13,8 @@
 #include "absl/time/time.h"
 #include "common/mutex.h"
 #include "common/rpc/serving_gate.h"
-#include "llama/v1/model_service.pb.h"
 #include "llama/v1/tokenizer_service.grpc.pb.h"
+#include "services/gateway/call_admission.h"
 #include "services/gateway/model_replicas.h"
 
 namespace llama {
@@ -22,7 +22,7 @@ namespace llama {
 // What the gateway knows of the services behind it while both serve.
 struct Backends {
   v1::GetTokenizerInfoResponse tokenizer;
-  v1::GetModelInfoResponse model;  // ModelReplicas::Look()'s. Without the list of tensors.
+  ModelPlaces places;  // Of the model, over all replicas that are used.
   // By id: the bytes and the spelling of every token.
   std::shared_ptr<const std::vector<v1::VocabularyEntry>> vocabulary;
 };

@@ -19,9 +19,10 @@ constexpr int64_t kFew = 4;
 constexpr int64_t kInARow = 4;
 // The longest that they tell so: who leaves makes room sooner than the model foresaw.
 constexpr absl::Duration kMostMemory = absl::Milliseconds(250);
+// As the model's.
 constexpr absl::Duration kLeastRetryDelay = absl::Milliseconds(10);
-// Turns come quickly; who holds up a thousand calls may take longer. At least: if the model said
-// when it will have room, that counts.
+constexpr absl::Duration kMostRetryDelay = absl::Hours(1);
+// Where nothing else is known. Turns come quickly; who holds up a thousand calls may take longer.
 constexpr absl::Duration kRetryDelayOfWaiting = absl::Milliseconds(100);
 constexpr absl::Duration kRetryDelayOfCalls = absl::Seconds(1);
 // Beyond so many callers, those without calls are forgotten.
@@ -63,23 +64,25 @@ absl::StatusOr<std::unique_ptr<CallAdmission::Place>> CallAdmission::Enter(
                      absl::StrCat("too many calls to the gateway: ", calls_, " are under way"),
                      kRetryDelayOfCalls);
   }
-  const absl::Duration retry_delay = std::max(kRetryDelayOfWaiting, own.again - now);
   if (entering_ >= options_.max_entering / kFew && FillsModel(own, places)) {
     return QueueFull(
         kModelsLimit,
         absl::StrCat(calls_, " requests run or wait, of ", places.max_running, " and ",
                      places.max_waiting, " at most, and ", own.calls, " of them are this caller's"),
-        retry_delay);
+        WaitForModel(own, places, now));
   }
   if (entering_ >= options_.max_entering) {
     const auto waiting = static_cast<int64_t>(own.waiting.size());
     const bool full = waiting >= kShare * (options_.max_waiting - waiting_);
     own.overflowed = full || (own.overflowed && waiting > 0);
     if (own.overflowed) {
+      // As far as is known, the model has places: it is for the line that the call would wait, and
+      // that is as short as the model's answers take. If it has refused the caller, however, it
+      // is for what it said.
       return QueueFull(
           "max_waiting_calls",
           absl::StrCat("too many calls to the gateway: ", waiting_, " wait for their turn"),
-          retry_delay);
+          std::max(kRetryDelayOfWaiting, own.again - now));
     }
   }
   ++calls_;
@@ -156,6 +159,14 @@ bool CallAdmission::FillsModel(const Caller& caller, const ModelPlaces& places) 
   const int64_t all = std::max<int64_t>(calls_ - places.max_running, 0);
   const int64_t own = std::max<int64_t>(caller.calls - places.max_running, 0);
   return all >= places.max_waiting || own >= kShare * (places.max_waiting - all);
+}
+
+absl::Duration CallAdmission::WaitForModel(const Caller& caller, const ModelPlaces& places,
+                                           absl::Time now) {
+  if (!places.wait_when_full.has_value() && caller.again <= now) return kRetryDelayOfWaiting;
+  return std::clamp(
+      std::max(places.wait_when_full.value_or(absl::ZeroDuration()), caller.again - now),
+      kLeastRetryDelay, kMostRetryDelay);
 }
 
 std::optional<absl::Status> CallAdmission::Foresee(const Caller& caller, absl::Time now) {

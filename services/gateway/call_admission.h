@@ -31,6 +31,8 @@ struct CallAdmissionOptions {
 struct ModelPlaces {
   int64_t max_running = 0;
   int64_t max_waiting = 0;
+  // Until one becomes free if all are taken.
+  std::optional<absl::Duration> wait_when_full = {};
 };
 
 // Which calls a gateway takes in, and when each goes on to the services behind it. gRPC has no
@@ -88,6 +90,9 @@ class CallAdmission {
   // Whether the model has no place for another call, if all calls are with it.
   bool FillsModel(const Caller& caller, const ModelPlaces& places) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // When the model has a place for the caller again, as far as it has said so.
+  static absl::Duration WaitForModel(const Caller& caller, const ModelPlaces& places,
+                                     absl::Time now);
   // What the model would say now, if it is known that it would refuse.
   static std::optional<absl::Status> Foresee(const Caller& caller, absl::Time now);
   static void Remember(const absl::Status& status, absl::Time now, Caller& caller);

@@ -119,9 +119,8 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
     return RefuseStream<v1::GenerateResponse>(status);
   }
   const std::string caller = CallerOf(*context);
-  absl::StatusOr<std::unique_ptr<CallAdmission::Place>> place = admission_.Enter(
-      caller,
-      {.max_running = backends->model.max_running(), .max_waiting = backends->model.max_waiting()});
+  absl::StatusOr<std::unique_ptr<CallAdmission::Place>> place =
+      admission_.Enter(caller, backends->places);
   if (!place.ok()) return RefuseStream<v1::GenerateResponse>(place.status());
   v1::GenerateRequest named = *request;
   named.set_request_id(notes->request_id());

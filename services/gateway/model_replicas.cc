@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/proto_duration.h"
 #include "common/rpc/grpc_status.h"
 #include "common/status_details.h"
 #include "common/status_macros.h"
@@ -46,10 +47,13 @@ struct ModelReplicas::Replica {
 // One replica's answer to Look().
 struct ModelReplicas::Probe {
   std::shared_ptr<Replica> replica;
-  std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
-  v1::GetModelInfoRequest request = {};
+  std::unique_ptr<grpc::ClientContext> info_context = std::make_unique<grpc::ClientContext>();
+  v1::GetModelInfoRequest info_request = {};
   v1::GetModelInfoResponse info = {};
-  absl::Status status = absl::OkStatus();
+  absl::Status status = absl::OkStatus();  // Of the model's info.
+  std::unique_ptr<grpc::ClientContext> load_context = std::make_unique<grpc::ClientContext>();
+  v1::GetLoadRequest load_request = {};
+  v1::GetLoadResponse load = {};  // Empty where it failed.
 };
 
 ModelReplicas::Lease::Lease(ModelReplicas& replicas, std::shared_ptr<Replica> replica)
@@ -96,7 +100,7 @@ void ModelReplicas::Failed(Replica& replica, const grpc::Status& status) {
   if (replica.state == State::kUsed) replica.state = State::kAway;
 }
 
-absl::StatusOr<v1::GetModelInfoResponse> ModelReplicas::Look(int64_t tokenizer_vocabulary_size) {
+absl::StatusOr<ModelPlaces> ModelReplicas::Look(int64_t tokenizer_vocabulary_size) {
   ASSIGN_OR_RETURN(const std::vector<std::shared_ptr<Replica>> replicas, TakeUpAddresses());
   std::vector<Probe> probes;
   for (const auto& replica : replicas) probes.push_back({.replica = replica});
@@ -107,9 +111,8 @@ absl::StatusOr<v1::GetModelInfoResponse> ModelReplicas::Look(int64_t tokenizer_v
   }
   const std::string digest = ModelOfMost(probes);
   const bool alone = probes.size() == 1;
-  int64_t max_running = 0;
-  int64_t max_waiting = 0;
-  Probe* used = nullptr;
+  ModelPlaces places;
+  bool used = false;
   const Probe* failed = nullptr;
   for (Probe& probe : probes) {
     if (probe.status.ok() && probe.info.model().digest() != digest) {
@@ -119,9 +122,13 @@ absl::StatusOr<v1::GetModelInfoResponse> ModelReplicas::Look(int64_t tokenizer_v
                                 probe.info.model().digest(), ") than the others (", digest, ")")),
                alone);
     } else if (probe.status.ok()) {
-      if (used == nullptr) used = &probe;
-      max_running += probe.info.max_running();
-      max_waiting += probe.info.max_waiting();
+      used = true;
+      places.max_running += probe.info.max_running();
+      places.max_waiting += probe.info.max_waiting();
+      if (probe.load.has_wait_when_full()) {
+        const absl::Duration wait = FromProto(probe.load.wait_when_full());
+        places.wait_when_full = std::min(places.wait_when_full.value_or(wait), wait);
+      }
       SetState(*probe.replica, State::kUsed, probe.status, alone);
     } else {
       const bool tells_more = GetReason(probe.status) == "LOADING";
@@ -134,11 +141,9 @@ absl::StatusOr<v1::GetModelInfoResponse> ModelReplicas::Look(int64_t tokenizer_v
       addresses_.Refresh();
     }
   }
-  if (used == nullptr) return failed->status;
+  if (!used) return failed->status;
   digest_ = digest;
-  used->info.set_max_running(max_running);
-  used->info.set_max_waiting(max_waiting);
-  return std::move(used->info);
+  return places;
 }
 
 int64_t ModelReplicas::connections() const {
@@ -178,17 +183,26 @@ ModelReplicas::TakeUpAddresses() {
 void ModelReplicas::Ask(std::vector<Probe>& probes) {
   Mutex mutex;
   size_t answers = 0;
+  const auto answered = [&mutex, &answers] {
+    MutexLock lock(&mutex);
+    ++answers;
+  };
   for (Probe& probe : probes) {
-    SetUpProbe(*probe.context);
-    probe.replica->stubs.first().async()->GetModelInfo(
-        probe.context.get(), &probe.request, &probe.info,
-        [&probe, &mutex, &answers](const grpc::Status& status) {
-          if (!status.ok()) probe.status = ProbeFailed("model", status);
-          MutexLock lock(&mutex);
-          ++answers;
-        });
+    SetUpProbe(*probe.info_context);
+    SetUpProbe(*probe.load_context);
+    auto& stub = *probe.replica->stubs.first().async();
+    stub.GetModelInfo(probe.info_context.get(), &probe.info_request, &probe.info,
+                      [&probe, &answered](const grpc::Status& status) {
+                        if (!status.ok()) probe.status = ProbeFailed("model", status);
+                        answered();
+                      });
+    stub.GetLoad(probe.load_context.get(), &probe.load_request, &probe.load,
+                 [&probe, &answered](const grpc::Status& status) {
+                   if (!status.ok()) probe.load.Clear();
+                   answered();
+                 });
   }
-  MutexLock lock(&mutex, [&] { return answers == probes.size(); });
+  MutexLock lock(&mutex, [&] { return answers == 2 * probes.size(); });
 }
 
 std::string ModelReplicas::ModelOfMost(const std::vector<Probe>& probes) const {

@@ -16,6 +16,7 @@
 #include "common/rpc/channel.h"
 #include "grpcpp/support/status.h"
 #include "llama/v1/model_service.grpc.pb.h"
+#include "services/gateway/call_admission.h"
 #include "services/gateway/model_addresses.h"
 #include "services/gateway/stub_pool.h"
 
@@ -67,12 +68,12 @@ class ModelReplicas {
   // Another one that is used, for a call that failed on `failed`; null if there is none.
   std::unique_ptr<Lease> TakeOther(uint64_t key, const Lease& failed);
 
-  // Takes up the addresses that there are now, asks all replicas for their model, at the same time,
-  // and decides which ones are used. Returns the model, with the places (max_running,
-  // max_waiting) of all that are used together. For one thread. Errors, if none is used:
-  // why, of one that loads or else of the first; UNAVAILABLE (BACKEND_UNREACHABLE; what it says
-  // itself), FAILED_PRECONDITION (TOKENIZER_MISMATCH).
-  absl::StatusOr<v1::GetModelInfoResponse> Look(int64_t tokenizer_vocabulary_size);
+  // Takes up the addresses that there are now, asks all replicas for their model and their load, at
+  // the same time, and decides which ones are used: for that, the load does not matter. Returns the
+  // places of all that are used together, with the shortest of the waits that are known. For one
+  // thread. Errors, if none is used: why, of one that loads or else of the first; UNAVAILABLE
+  // (BACKEND_UNREACHABLE; what it says itself), FAILED_PRECONDITION (TOKENIZER_MISMATCH).
+  absl::StatusOr<ModelPlaces> Look(int64_t tokenizer_vocabulary_size);
 
   // Open, over all replicas.
   int64_t connections() const;

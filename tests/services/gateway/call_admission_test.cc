@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -193,6 +194,34 @@ TEST_F(CallAdmissionTest, WhatTheModelSaidCountsForThoseWhoWouldWaitToo) {
   std::vector<Place> calls;
   for (int i = 0; i < 9; ++i) calls.push_back(Call("a"));
   EXPECT_EQ(RetryDelay(admission_.Enter("a").status()), absl::Seconds(9));
+}
+
+TEST_F(CallAdmissionTest, WhoFillsTheModelIsToldWhenItWillHaveAPlace) {
+  CallAdmission admission({.max_entering = 4}, [this] { return now_; });
+  const Place call = *admission.Enter("a", {});
+  call->AskForTurn([](const absl::Status&) {});  // It stays on its way.
+  const auto told = [&](const std::string& caller, std::optional<absl::Duration> wait) {
+    return RetryDelay(
+        admission.Enter(caller, {.max_running = 1, .max_waiting = 0, .wait_when_full = wait})
+            .status());
+  };
+  EXPECT_EQ(told("a", std::nullopt), absl::Milliseconds(100)) << "nobody knows";
+  EXPECT_EQ(told("a", absl::Seconds(7)), absl::Seconds(7));
+  EXPECT_EQ(told("a", absl::Milliseconds(30)), absl::Milliseconds(30)) << "less than unknown";
+  EXPECT_EQ(told("a", absl::ZeroDuration()), absl::Milliseconds(10)) << "as the model";
+  EXPECT_EQ(told("a", absl::Hours(5)), absl::Hours(1)) << "as the model";
+
+  // What the model has said to the caller counts if it is more.
+  const Place refused = *admission.Enter("b", {});
+  refused->AskForTurn([](const absl::Status&) {});
+  refused->Answer(Refusal(absl::Seconds(10)));
+  now_ += absl::Seconds(1);
+  EXPECT_EQ(told("b", absl::Seconds(7)), absl::Seconds(9));
+  EXPECT_EQ(told("b", absl::Seconds(12)), absl::Seconds(12));
+  EXPECT_EQ(told("b", std::nullopt), absl::Seconds(9));
+  EXPECT_EQ(told("a", absl::Seconds(7)), absl::Seconds(7)) << "it was not told to the other";
+  now_ += absl::Seconds(8.96);
+  EXPECT_EQ(told("b", std::nullopt), absl::Milliseconds(40)) << "this is known";
 }
 
 TEST_F(CallAdmissionTest, CallersThatCameOnceAreForgotten) {

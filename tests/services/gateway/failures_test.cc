@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/proto_duration.h"
 #include "common/status_details.h"
 #include "gmock/gmock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -259,6 +260,33 @@ TEST_F(FailuresTest, AClientThatDoesNotReadPausesTheReplyAndThenGetsAllOfIt) {
     bytes += message.delta().text().size();
   EXPECT_TRUE(reader->Finish().ok());
   EXPECT_EQ(bytes, size_t{kTokens} * 4096);
+}
+
+TEST_F(FailuresTest, WhoIsRefusedInTheModelsNameHearsWhatTheModelWouldSay) {
+  constexpr int kCalls = 8;
+  model_.SetPlaces(1, kCalls);
+  model_.SetWaitWhenFull(absl::Seconds(7));
+  GatewayUnderTest gateway(tokenizer_server_.address(), model_server_.address());
+  ASSERT_TRUE(gateway.Await(true));
+  std::atomic<bool> go_on = false;
+  model_.SetScript([&](grpc::ServerContext& context, FakeModel::Writer& writer) {
+    while (!go_on && !context.IsCancelled()) std::this_thread::yield();
+    WriteAccepted(writer);
+    WriteFinished(writer, v1::FINISH_REASON_EOS);
+    return grpc::Status::OK;
+  });
+  std::vector<std::thread> clients;
+  for (int i = 0; i < kCalls; ++i) {
+    clients.emplace_back([&] { EXPECT_TRUE(Generate(gateway.stub(), TextRequest()).status.ok()); });
+  }
+  EXPECT_TRUE(model_.AwaitBegun(kCalls));
+  const absl::Status status = Generate(gateway.stub(), TextRequest()).status;
+  EXPECT_EQ(GetReason(status), "QUEUE_FULL") << status;
+  const auto retry = GetDetail<google::rpc::RetryInfo>(status);
+  ASSERT_TRUE(retry.has_value());
+  EXPECT_EQ(FromProto(retry->retry_delay()), absl::Seconds(7));
+  go_on = true;
+  for (std::thread& client : clients) client.join();
 }
 
 TEST_F(FailuresTest, CallsThatWaitForTheirTurnHearOfTheModelsRefusalsOfOthers) {

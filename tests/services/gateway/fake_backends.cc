@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/proto_duration.h"
 
 namespace llama {
 namespace {
@@ -149,6 +150,22 @@ void FakeModel::SetDigest(std::string digest) {
   digest_ = std::move(digest);
 }
 
+void FakeModel::SetPlaces(int64_t max_running, int64_t max_waiting) {
+  MutexLock lock(&mutex_);
+  max_running_ = max_running;
+  max_waiting_ = max_waiting;
+}
+
+void FakeModel::SetWaitWhenFull(absl::Duration wait) {
+  MutexLock lock(&mutex_);
+  SetDuration(wait, *load_.mutable_wait_when_full());
+}
+
+void FakeModel::FailLoad(grpc::Status status) {
+  MutexLock lock(&mutex_);
+  load_status_ = std::move(status);
+}
+
 int64_t FakeModel::begun() const {
   MutexLock lock(&mutex_);
   return begun_;
@@ -192,10 +209,17 @@ grpc::Status FakeModel::GetModelInfo(grpc::ServerContext*, const v1::GetModelInf
   response->mutable_model()->set_name("fake");
   response->mutable_model()->set_digest(digest_);
   response->mutable_dimensions()->set_vocab_size(vocabulary_size_);
-  response->set_max_running(100);
-  response->set_max_waiting(1000);
+  response->set_max_running(max_running_);
+  response->set_max_waiting(max_waiting_);
   if (request->tensors()) response->add_tensors()->set_name("norm.weight");
   return info_;
+}
+
+grpc::Status FakeModel::GetLoad(grpc::ServerContext*, const v1::GetLoadRequest*,
+                                v1::GetLoadResponse* response) {
+  MutexLock lock(&mutex_);
+  *response = load_;
+  return load_status_;
 }
 
 grpc::Status FakeModel::GetComputePlan(grpc::ServerContext*, const v1::GetComputePlanRequest*,

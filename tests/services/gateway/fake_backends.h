@@ -78,6 +78,10 @@ class FakeModel final : public v1::ModelService::Service {
   void FailInfo(grpc::Status status);
   void SetVocabularySize(int64_t size);
   void SetDigest(std::string digest);
+  void SetPlaces(int64_t max_running, int64_t max_waiting);
+  // What GetLoad answers.
+  void SetWaitWhenFull(absl::Duration wait);
+  void FailLoad(grpc::Status status);
   v1::ModelServiceGenerateRequest last_request() const;
   int64_t begun() const;  // Generate calls so far.
   // Whether this many of them have begun, or ended, before long.
@@ -88,6 +92,8 @@ class FakeModel final : public v1::ModelService::Service {
                         const v1::ModelServiceGenerateRequest* request, Writer* writer) override;
   grpc::Status GetModelInfo(grpc::ServerContext* context, const v1::GetModelInfoRequest* request,
                             v1::GetModelInfoResponse* response) override;
+  grpc::Status GetLoad(grpc::ServerContext* context, const v1::GetLoadRequest* request,
+                       v1::GetLoadResponse* response) override;
   grpc::Status GetComputePlan(grpc::ServerContext* context,
                               const v1::GetComputePlanRequest* request,
                               v1::GetComputePlanResponse* response) override;
@@ -98,6 +104,10 @@ class FakeModel final : public v1::ModelService::Service {
   grpc::Status info_ ABSL_GUARDED_BY(mutex_);
   int64_t vocabulary_size_ ABSL_GUARDED_BY(mutex_) = kVocabularySize;
   std::string digest_ ABSL_GUARDED_BY(mutex_);
+  int64_t max_running_ ABSL_GUARDED_BY(mutex_) = 100;
+  int64_t max_waiting_ ABSL_GUARDED_BY(mutex_) = 1000;
+  v1::GetLoadResponse load_ ABSL_GUARDED_BY(mutex_);
+  grpc::Status load_status_ ABSL_GUARDED_BY(mutex_);
   v1::ModelServiceGenerateRequest last_request_ ABSL_GUARDED_BY(mutex_);
   int64_t begun_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t over_ ABSL_GUARDED_BY(mutex_) = 0;

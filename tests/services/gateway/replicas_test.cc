@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -94,9 +95,30 @@ TEST_F(ReplicasTest, TheModelHasThePlacesOfAllReplicasThatAreUsed) {
       ModelAddresses::Create(absl::StrCat(servers_[0].address(), ",", servers_[1].address(), ",",
                                           servers_[2].address()))
           .value());
-  EXPECT_EQ(models.Look(kVocabularySize)->max_running(), 300);
+  EXPECT_EQ(models.Look(kVocabularySize)->max_running, 300);
   servers_[1].Kill();
-  EXPECT_EQ(models.Look(kVocabularySize)->max_waiting(), 2000);
+  EXPECT_EQ(models.Look(kVocabularySize)->max_waiting, 2000);
+}
+
+TEST_F(ReplicasTest, APlaceBecomesFreeWhereItDoesFirstOfTheReplicasThatAreUsedAndTell) {
+  ModelReplicas models(
+      ModelAddresses::Create(absl::StrCat(servers_[0].address(), ",", servers_[1].address(), ",",
+                                          servers_[2].address()))
+          .value());
+  const auto wait = [&] { return models.Look(kVocabularySize)->wait_when_full; };
+  EXPECT_EQ(wait(), std::nullopt) << "none of them knows";
+  models_[0].SetWaitWhenFull(absl::Seconds(3));
+  EXPECT_EQ(wait(), absl::Seconds(3));
+  models_[1].SetWaitWhenFull(absl::Milliseconds(500));
+  models_[2].SetWaitWhenFull(absl::Seconds(1));
+  EXPECT_EQ(wait(), absl::Milliseconds(500));
+  models_[1].SetDigest("another model");
+  EXPECT_EQ(wait(), absl::Seconds(1)) << "it is not used";
+  models_[2].FailLoad(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "not known here"));
+  EXPECT_EQ(wait(), absl::Seconds(3));
+  EXPECT_EQ(models.Look(kVocabularySize)->max_running, 200) << "it is used nevertheless";
+  models_[0].FailLoad(grpc::Status(grpc::StatusCode::UNAVAILABLE, "not now"));
+  EXPECT_EQ(wait(), std::nullopt);
 }
 
 TEST_F(ReplicasTest, CallsBeyondAReplicasShareGoToTheOthers) {
