@@ -243,6 +243,7 @@ grpc::ServerUnaryReactor* ModelServiceImpl::GetComputePlan(grpc::CallbackServerC
     response->set_memory_read_gigabytes_per_second(plan.memory_read_bytes_per_second / 1e9);
     response->set_decode_tokens_per_second_limit(plan.decode_tokens_per_second_limit());
     response->set_weight_bytes(plan.weight_bytes);
+    response->set_weights_resident(plan.resident);
     response->set_kv_cache_bytes(plan.kv_cache_bytes);
     response->set_scratch_bytes(plan.scratch_bytes);
     response->set_memory_limit_bytes(plan.memory_limit_bytes);

@@ -172,7 +172,9 @@ bool IsResident(const OpenCheckpoint& open, const CheckpointOptions& options) {
     copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights, true));
   }
   if (copied < kLeastCopied || copied > options.spare_bytes) return false;
-  return ShareInHugePages(open.files[0].file.bytes()) < 0.5;
+  // The system may refuse the address space.
+  return ShareInHugePages(open.files[0].file.bytes()) < 0.5 &&
+         LargeBuffer::Create(static_cast<size_t>(copied)) != nullptr;
 }
 
 }  // namespace
@@ -192,7 +194,7 @@ struct Checkpoint::Impl {
   std::vector<TensorInfo> tensors;
   int64_t parameter_count = 0;
   int64_t weight_bytes = 0;
-  bool resident = false;
+  bool resident = true;
   std::string digest;
 };
 
@@ -230,7 +232,9 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
   for (const PlannedMatrix& matrix : planned) {
     offsets.push_back(copies_end);
     // Each begins at a cache line.
-    copies_end += (CopiedBytes(matrix, options.weights, resident) + 63) / 64 * 64;
+    const size_t bytes = CopiedBytes(matrix, options.weights, resident);
+    copies_end += (bytes + 63) / 64 * 64;
+    if (bytes == 0) impl->resident = false;
   }
   if (copies_end > 0) {
     impl->copies = LargeBuffer::Create(copies_end);
@@ -267,8 +271,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
     impl->parameter_count += count;
     impl->weight_bytes += count * static_cast<int64_t>(SizeOf(matrix.type));
   }
-  impl->resident = resident;
-  if (!resident) {
+  if (!impl->resident) {
     for (TorchFile& file : open.files) impl->files.push_back(std::move(file.file));
   }
   return std::unique_ptr<Checkpoint>(new Checkpoint(std::move(impl)));

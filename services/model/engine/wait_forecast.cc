@@ -73,6 +73,7 @@ absl::Duration ForecastWait(WorkAhead ahead, int64_t places, int64_t tokens) {
   int64_t begun = 0;
   int64_t computed = 0;
   size_t next = 0;
+  size_t turn = 0;
   const auto begin = [&](int64_t count) {
     begun += count;
     for (; count > 0 && next < ahead.waiting.size(); --count) {
@@ -90,9 +91,10 @@ absl::Duration ForecastWait(WorkAhead ahead, int64_t places, int64_t tokens) {
     const bool prompts = std::any_of(running.begin(), running.end(),
                                      [](const Work& work) { return work.prefill_tokens > 0; });
     const bool one = prompts || !ahead.arriving.empty();
+    turn %= running.size();
     const Progress progress =
-        one ? Mixed(running, static_cast<size_t>(step) % running.size(), ahead.costs)
-            : Decode(running, ahead.costs);
+        one ? Mixed(running, turn, ahead.costs) : Decode(running, ahead.costs);
+    turn = (turn + 1) % running.size();  // As the scheduler's: of those that ran.
     time += progress.time;
     computed += progress.prefill_tokens;
     begin(static_cast<int64_t>(

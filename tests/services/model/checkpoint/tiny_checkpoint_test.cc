@@ -190,6 +190,14 @@ TEST(CheckpointMemoryTest, Bf16OfOneFileIsUsedInPlaceUnlessItIsToBeResident) {
   }
 }
 
+TEST(CheckpointMemoryTest, WeightsThatAreAllConvertedNeedNoFile) {
+  const TempFolder folder;
+  WriteModel({.type = DataType::kF16}, folder.path());
+  const auto checkpoint = Checkpoint::Load(folder.path(), {});
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_TRUE((*checkpoint)->resident());
+}
+
 TEST(CheckpointMemoryTest, AutoCopiesALargeModelThatIsMappedInSmallPagesIfMemoryIsSpare) {
   const TempFolder folder;
   const TinyModel model = {.dim = 512, .vocab_size = 16'500};  // 34 MB.

@@ -149,13 +149,15 @@ struct Shape {
       return length / 2 + 1 + static_cast<int64_t>(random()) % length;
     };
     while (true) {
+      // One after the other: the order of arguments is the compiler's.
       const int64_t most = around(reply) * limit;
+      const int64_t length = around(prompt);
       GenerateRequest request =
-          Request(static_cast<uint32_t>(random()), static_cast<size_t>(around(prompt)), most);
+          Request(static_cast<uint32_t>(random()), static_cast<size_t>(length), most);
       if (limit == 1) return request;
       request.stopping.eos_token_ids = {5};
-      const auto length = static_cast<int64_t>(ExpectedReply(request, most).size());
-      if (length > reply / 2 && length <= reply * 3 / 2) return request;
+      const auto ends = static_cast<int64_t>(ExpectedReply(request, most).size());
+      if (ends > reply / 2 && ends <= reply * 3 / 2) return request;
     }
   }
 };
