@@ -46,8 +46,7 @@ int64_t Reserve(int64_t memory_limit) { return std::min(memory_limit / 10, int64
 
 // What other programs leave of the memory that this one may use.
 int64_t FreeMemory(const ComputePlan& plan) {
-  const int64_t available = MeasureAvailableMemory();
-  return available > 0 ? std::min(available, plan.memory_limit_bytes) : plan.memory_limit_bytes;
+  return std::min(MeasureAvailableMemory(), plan.memory_limit_bytes);
 }
 
 std::string Megabytes(int64_t bytes) {

@@ -43,7 +43,7 @@ struct ComputePlan {
   int64_t kv_cache_bytes = 0;
   int64_t scratch_bytes = 0;
   int64_t memory_limit_bytes = 0;
-  // Known when loaded, 0 until then.
+  // Known when loaded, 0 or false until then.
   bool resident = false;                           // As Checkpoint::resident().
   int64_t bytes_per_decode_step = 0;               // Of weights that a step reads at batch 1.
   double memory_read_bytes_per_second = 0;         // Measured, on the threads that compute.

@@ -157,7 +157,8 @@ int64_t MeasureMemoryLimit(const std::string& root) {
 }
 
 int64_t MeasureAvailableMemory(const std::string& root) {
-  return FindMemory(root, "MemAvailable:").value_or(0);
+  const int64_t limit = MeasureMemoryLimit(root);
+  return std::min(limit, FindMemory(root, "MemAvailable:").value_or(limit));
 }
 
 }  // namespace llama

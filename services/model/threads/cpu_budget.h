@@ -21,8 +21,8 @@ CpuBudget MeasureCpuBudget(const std::string& root = "");
 
 // The machine's memory or the narrowest cgroup's limit, whichever is less, in bytes.
 int64_t MeasureMemoryLimit(const std::string& root = "");
-// What the machine could give to programs without swapping (MemAvailable of proc(5)), in bytes; the
-// page cache is part of it. 0 if the system does not say.
+// What of that other programs leave, in bytes: at most what the machine can give without swapping
+// (MemAvailable of proc(5)), of which the page cache is a part.
 int64_t MeasureAvailableMemory(const std::string& root = "");
 
 }  // namespace llama

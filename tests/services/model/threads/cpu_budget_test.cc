@@ -86,12 +86,15 @@ TEST_F(CpuBudgetTest, HardwareThreadsOfOneCoreCountOnce) {
 TEST_F(CpuBudgetTest, MemoryIsTheLeastOfMachineAndCgroups) {
   Write("/proc/meminfo", "MemTotal:        1000 kB\nMemFree: 5 kB\nMemAvailable:     600 kB");
   EXPECT_EQ(MeasureMemoryLimit(root_), 1024000);
+  EXPECT_EQ(MeasureAvailableMemory(root_), 614400);
   Write("/proc/self/cgroup", "0::/box");
   Write("/sys/fs/cgroup/box/memory.max", "max");
   EXPECT_EQ(MeasureMemoryLimit(root_), 1024000);
   Write("/sys/fs/cgroup/memory.max", "4096");
   EXPECT_EQ(MeasureMemoryLimit(root_), 4096);
-  EXPECT_EQ(MeasureAvailableMemory(root_), 614400);
+  EXPECT_EQ(MeasureAvailableMemory(root_), 4096);
+  Write("/proc/meminfo", "MemTotal:        1000 kB");
+  EXPECT_EQ(MeasureAvailableMemory(root_), 4096) << "the system does not say";
 }
 
 }  // namespace
