@@ -162,15 +162,20 @@ class Progress {
   int64_t done_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
+int64_t CopiedBytes(const OpenCheckpoint& open, DataType weights, bool resident) {
+  int64_t bytes = 0;
+  for (const PlannedMatrix& matrix : open.plan.matrices) {
+    bytes += static_cast<int64_t>(CopiedBytes(matrix, weights, resident));
+  }
+  return bytes;
+}
+
 // Whether everything is copied.
 bool IsResident(const OpenCheckpoint& open, const CheckpointOptions& options) {
   if (options.placement != WeightPlacement::kAuto) {
     return options.placement == WeightPlacement::kResident;
   }
-  int64_t copied = 0;
-  for (const PlannedMatrix& matrix : open.plan.matrices) {
-    copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights, true));
-  }
+  const int64_t copied = CopiedBytes(open, options.weights, true);
   if (copied < kLeastCopied || copied > options.spare_bytes) return false;
   // The system may refuse the address space.
   return ShareInHugePages(open.files[0].file.bytes()) < 0.5 &&
@@ -206,10 +211,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Load(const std::string& 
     for (const ZipEntry& entry : file.entries) total += static_cast<int64_t>(entry.data.size());
   }
   const bool resident = IsResident(open, options);
-  int64_t copied = 0;
-  for (const PlannedMatrix& matrix : open.plan.matrices) {
-    copied += static_cast<int64_t>(CopiedBytes(matrix, options.weights, resident));
-  }
+  const int64_t copied = CopiedBytes(open, options.weights, resident);
   if (static_cast<uint64_t>(copied) / kMaxCopiesPerFileByte > static_cast<uint64_t>(total)) {
     return absl::InvalidArgumentError(absl::StrCat(folder, ": expected tensors of at most ",
                                                    kMaxCopiesPerFileByte, " times the files' ",
