@@ -259,7 +259,7 @@ void EngineCore::TakeArrivals() {
   const absl::Time now = clock_();
   MutexLock lock(&mutex_);
   wake_ = false;
-  ahead_ = AheadWithArrivals(now);
+  if (!arrivals_.empty()) ahead_ = AheadWithArrivals(now);
   for (Arrival& arrival : arrivals_) {
     --arriving_.requests;
     arriving_.prefill_tokens -= arrival.prefill_tokens;

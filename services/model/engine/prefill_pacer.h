@@ -38,8 +38,6 @@ class PrefillPacer {
 
   // What a step takes that computes replies only; 0 if not known.
   absl::Duration decode_step() const { return decode_step_.value(); }
-  // How many replies that was for.
-  int64_t probed_decodes() const { return probed_decodes_; }
   // The same for several numbers of replies, ascending: of each magnitude, for the last that there
   // was.
   std::vector<DecodeStep> decode_steps() const;

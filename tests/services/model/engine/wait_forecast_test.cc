@@ -1,5 +1,6 @@
 #include "services/model/engine/wait_forecast.h"
 
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -15,15 +16,19 @@ StepCosts Costs() {
           .prefill_most = 100};
 }
 
+WorkAhead Ahead(std::vector<Work> running, std::vector<Work> waiting = {},
+                std::vector<Work> arriving = {}, StepCosts costs = Costs()) {
+  return {.seen = absl::UnixEpoch(),
+          .running = std::move(running),
+          .arriving = std::move(arriving),
+          .waiting = std::move(waiting),
+          .beginning = 0,
+          .costs = std::move(costs)};
+}
+
 absl::Duration Forecast(std::vector<Work> running, int64_t places, int64_t tokens = 0,
                         std::vector<Work> waiting = {}) {
-  return ForecastWait({.seen = absl::UnixEpoch(),
-                       .running = std::move(running),
-                       .arriving = {},
-                       .waiting = std::move(waiting),
-                       .beginning = 0,
-                       .costs = Costs()},
-                      places, tokens);
+  return ForecastWait(Ahead(std::move(running), std::move(waiting)), places, tokens);
 }
 
 TEST(WaitForecastTest, PlacesBecomeFreeAsRepliesEnd) {
@@ -61,13 +66,7 @@ TEST(WaitForecastTest, EachReplyMakesAStepLonger) {
   costs.decode_steps = {
       {0, absl::Milliseconds(100)}, {1, absl::Milliseconds(120)}, {3, absl::Milliseconds(200)}};
   const auto forecast = [&](std::vector<Work> running) {
-    return ForecastWait({.seen = absl::UnixEpoch(),
-                         .running = std::move(running),
-                         .arriving = {},
-                         .waiting = {},
-                         .beginning = 0,
-                         .costs = costs},
-                        1, 0);
+    return ForecastWait(Ahead(std::move(running), {}, {}, costs), 1, 0);
   };
   const Work reply = {.reply_tokens = 10};
   EXPECT_EQ(forecast({reply}), 10 * absl::Milliseconds(120));
@@ -81,13 +80,7 @@ TEST(WaitForecastTest, EachReplyMakesAStepLonger) {
 
 TEST(WaitForecastTest, WhoArrivesBeginsAfterTheStepThatIsUnderWay) {
   const auto forecast = [](std::vector<Work> running, std::vector<Work> arriving) {
-    return ForecastWait({.seen = absl::UnixEpoch(),
-                         .running = std::move(running),
-                         .arriving = std::move(arriving),
-                         .waiting = {},
-                         .beginning = 0,
-                         .costs = Costs()},
-                        1, 0);
+    return ForecastWait(Ahead(std::move(running), {}, std::move(arriving)), 1, 0);
   };
   EXPECT_EQ(forecast({}, {{.prefill_tokens = 100}}), absl::Seconds(1.1)) << "if there is one";
   EXPECT_EQ(forecast({{.reply_tokens = 50}}, {{.prefill_tokens = 100}}),
@@ -98,13 +91,7 @@ TEST(WaitForecastTest, WhoArrivesBeginsAfterTheStepThatIsUnderWay) {
 TEST(WaitForecastTest, WhereAllPlacesAreTakenThePlacesAreOfThoseAheadAndOthersLikeTheLast) {
   const auto forecast = [](std::vector<Work> running, std::vector<Work> waiting,
                            const std::vector<Work>& typical, int64_t places) {
-    return ForecastWaitWhenFull({.seen = absl::UnixEpoch(),
-                                 .running = std::move(running),
-                                 .arriving = {},
-                                 .waiting = std::move(waiting),
-                                 .beginning = 0,
-                                 .costs = Costs()},
-                                typical, places);
+    return ForecastWaitWhenFull(Ahead(std::move(running), std::move(waiting)), typical, places);
   };
   const std::vector<Work> typical = {{.reply_tokens = 30}, {.reply_tokens = 10}};
   EXPECT_EQ(forecast({}, {}, typical, 1), absl::Seconds(3));
