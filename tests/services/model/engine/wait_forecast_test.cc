@@ -86,6 +86,8 @@ TEST(WaitForecastTest, WhoArrivesBeginsAfterTheStepThatIsUnderWay) {
   EXPECT_EQ(forecast({{.reply_tokens = 50}}, {{.prefill_tokens = 100}}),
             absl::Milliseconds(100) + 10 * absl::Milliseconds(200));
   EXPECT_EQ(forecast({{.reply_tokens = 50}}, {{.reply_tokens = 7}}), 8 * absl::Milliseconds(100));
+  EXPECT_EQ(forecast({{.prefill_tokens = 200}}, {{.prefill_tokens = 1000}}), 2 * absl::Seconds(1.1))
+      << "of one that ran alone, the first has its turn again";
 }
 
 TEST(WaitForecastTest, WhereAllPlacesAreTakenThePlacesAreOfThoseAheadAndOthersLikeTheLast) {
