@@ -104,7 +104,8 @@ class Bench {
   Bench(const BenchOptions& options, const Checkpoint& checkpoint, ThreadTeam& team,
         const ReadMemory& read_memory, Transformer& transformer, KvCache& cache)
       : options_(options),
-        vocab_size_(static_cast<uint32_t>(checkpoint.config().vocab_size)),
+        config_(checkpoint.config()),
+        vocab_size_(static_cast<uint32_t>(config_.vocab_size)),
         work_(MeasureWork(checkpoint, options.activations)),
         team_(team),
         read_memory_(read_memory),
@@ -200,10 +201,18 @@ class Bench {
 
   // Writes zeros where nothing has been written: pages that were never written would all be one.
   void Touch(size_t blocks) {
+    const int64_t head_bytes =
+        work_.kv_bytes * kKvBlockTokens / (2 * config_.n_layers * config_.n_kv_heads);
     for (; touched_blocks_ < blocks; ++touched_blocks_) {
-      auto* const begin =
-          static_cast<std::byte*>(cache_.Keys(static_cast<KvBlock>(touched_blocks_), 0, 0));
-      std::fill_n(begin, work_.kv_bytes * kKvBlockTokens, std::byte{0});
+      const auto block = static_cast<KvBlock>(touched_blocks_);
+      for (int64_t layer = 0; layer < config_.n_layers; ++layer) {
+        for (int64_t head = 0; head < config_.n_kv_heads; ++head) {
+          for (void* const part :
+               {cache_.Keys(block, layer, head), cache_.Values(block, layer, head)}) {
+            std::fill_n(static_cast<std::byte*>(part), head_bytes, std::byte{0});
+          }
+        }
+      }
     }
   }
 
@@ -228,6 +237,7 @@ class Bench {
   }
 
   const BenchOptions& options_;
+  const ModelConfig& config_;
   const uint32_t vocab_size_;
   const Work work_;
   ThreadTeam& team_;

@@ -16,14 +16,11 @@ uint64_t HashBlock(uint64_t chain_hash, BlockTokens tokens) {
 }
 
 BlockPool::BlockPool(int64_t blocks, Hash hash)
-    : hash_(hash), blocks_(static_cast<size_t>(blocks)) {
-  // Low numbers on top: the memory that is used stays together.
-  for (int64_t block = blocks; block-- > 0;) free_.push_back(static_cast<KvBlock>(block));
-}
+    : hash_(hash), blocks_(static_cast<size_t>(blocks)), free_(blocks) {}
 
 int64_t BlockPool::available() const {
   MutexLock lock(&mutex_);
-  return static_cast<int64_t>(free_.size() + unused_.size());
+  return free_.count() + static_cast<int64_t>(unused_.size());
 }
 
 int64_t BlockPool::cached() const {
@@ -31,21 +28,21 @@ int64_t BlockPool::cached() const {
   return static_cast<int64_t>(unused_.size());
 }
 
-KvBlock BlockPool::Take() {
+KvBlock BlockPool::Take(std::optional<KvBlock> previous) {
   MutexLock lock(&mutex_);
-  if (free_.empty()) {
-    // Users release a prefix from its end, so that the least recently used block is one that no
-    // cached block follows.
-    const KvBlock oldest = unused_.begin()->second;
-    unused_.erase(unused_.begin());
-    by_hash_.erase(blocks_[oldest].hash);
-    blocks_[oldest] = {};
-    free_.push_back(oldest);
-  }
-  const KvBlock block = free_.back();
-  free_.pop_back();
+  const KvBlock block = free_.count() > 0 ? free_.Take(previous) : Evict();
   blocks_[block].users = 1;
   return block;
+}
+
+// Users release a prefix from its end, so that the least recently used block is one that no cached
+// block follows.
+KvBlock BlockPool::Evict() {
+  const KvBlock oldest = unused_.begin()->second;
+  unused_.erase(unused_.begin());
+  by_hash_.erase(blocks_[oldest].hash);
+  blocks_[oldest] = {};
+  return oldest;
 }
 
 void BlockPool::Release(std::span<const KvBlock> blocks) {
@@ -55,7 +52,7 @@ void BlockPool::Release(std::span<const KvBlock> blocks) {
     Block& block = blocks_[number];
     if (--block.users > 0) continue;
     if (block.entry == 0) {
-      free_.push_back(number);
+      free_.Add(number);
       continue;
     }
     block.unused_since = ++releases_;
@@ -81,7 +78,7 @@ KvBlock BlockPool::Publish(PrefixChain& chain, KvBlock block, BlockTokens tokens
   if (found.has_value()) {
     Use(*found);
     blocks_[block].users = 0;
-    free_.push_back(block);
+    free_.Add(block);
   } else if (chain.last != PrefixChain::kNotCached && by_hash_.emplace(hash, block).second) {
     Block& entry = blocks_[block];
     entry.entry = ++entries_;

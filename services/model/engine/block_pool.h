@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "common/mutex.h"
+#include "services/model/engine/free_blocks.h"
 #include "services/model/engine/request.h"
 #include "services/model/transformer/kv_cache.h"
 
@@ -53,8 +54,9 @@ class BlockPool {
   // Of these, the ones that hold a prefix.
   int64_t cached() const;
 
-  // A block for one user, with contents of no meaning. REQUIRES: available() > 0.
-  KvBlock Take();
+  // A block for one user, with contents of no meaning: where it can be, the one after `previous`,
+  // the last that this user has. REQUIRES: available() > 0.
+  KvBlock Take(std::optional<KvBlock> previous = std::nullopt);
   // Ends one use of each of a sequence's blocks, which are in the order of its tokens.
   void Release(std::span<const KvBlock> blocks);
 
@@ -85,11 +87,12 @@ class BlockPool {
   std::optional<KvBlock> Look(const PrefixChain& chain, uint64_t hash, BlockTokens tokens) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Use(KvBlock block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  KvBlock Evict() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Hash hash_;
   mutable Mutex mutex_;
   std::vector<Block> blocks_ ABSL_GUARDED_BY(mutex_);
-  std::vector<KvBlock> free_ ABSL_GUARDED_BY(mutex_);
+  FreeBlocks free_ ABSL_GUARDED_BY(mutex_);
   std::map<int64_t, KvBlock> unused_ ABSL_GUARDED_BY(mutex_);  // By unused_since.
   absl::flat_hash_map<uint64_t, KvBlock> by_hash_ ABSL_GUARDED_BY(mutex_);
   int64_t entries_ ABSL_GUARDED_BY(mutex_) = 0;

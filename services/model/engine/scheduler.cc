@@ -183,7 +183,10 @@ bool Scheduler::Grow(Schedulable* sequence, int64_t tokens, const std::vector<Sl
     if (victim == nullptr) return false;
     Preempt(victim);
   }
-  for (int64_t i = 0; i < missing; ++i) sequence->blocks.push_back(pool_.Take());
+  for (int64_t i = 0; i < missing; ++i) {
+    std::vector<KvBlock>& blocks = sequence->blocks;
+    blocks.push_back(pool_.Take(blocks.empty() ? std::nullopt : std::optional(blocks.back())));
+  }
   return true;
 }
 

@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kBlock = kKvBlockTokens;
 static_assert(kBlock == kKeyTokens);
 
-// Starts to read a block that comes later: blocks lie far from each other, so that the processor
+// Starts to read a block that comes later: it may lie far from the one before, where the processor
 // does not foresee it.
 void Prefetch(const void* block, size_t bytes) {
   for (size_t at = 0; at < bytes; at += 64) {

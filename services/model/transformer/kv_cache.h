@@ -17,6 +17,11 @@ inline constexpr int64_t kKvBlockTokens = 16;
 // A number in [0, KvCache::blocks()).
 using KvBlock = uint32_t;
 
+// Blocks whose numbers follow one another from a multiple of this on lie side by side, head by
+// head. Attention reads one head of a sequence at a time: from blocks of successive numbers in one
+// stream, which memory and its page tables serve several times faster than a block here and there.
+inline constexpr int64_t kKvExtentBlocks = 64;
+
 // The memory of the keys and values, in blocks of kKvBlockTokens positions of all layers. Who owns
 // which block, and what it holds, is the engine's business. Pages are used when first written.
 // Not thread-safe; different blocks are independent.
@@ -42,13 +47,17 @@ class KvCache {
  private:
   KvCache() = default;
 
+  // The heads of a block are numbered layer by layer, keys before values.
+  void* Head(KvBlock block, int64_t head) const;
+
   DataType type_ = DataType::kBf16;
   int64_t blocks_ = 0;
-  size_t block_bytes_ = 0;
-  size_t head_bytes_ = 0;  // kKvBlockTokens * head_dim elements.
+  size_t memory_bytes_ = 0;
+  size_t extent_bytes_ = 0;
+  size_t head_bytes_ = 0;  // Of one block: kKvBlockTokens * head_dim elements.
   int64_t n_kv_heads_ = 0;
-  std::byte* memory_ =
-      nullptr;  // [blocks, n_layers, keys|values, n_kv_heads, kKvBlockTokens * head_dim]
+  // [extents, n_layers, keys|values, n_kv_heads, kKvExtentBlocks, kKvBlockTokens * head_dim]
+  std::byte* memory_ = nullptr;
 };
 
 }  // namespace llama

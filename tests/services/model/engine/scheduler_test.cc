@@ -164,6 +164,25 @@ Schedulable Prompt(int64_t length) {
   return sequence;
 }
 
+TEST(SchedulerTest, BlocksOfSequencesThatGrowTogetherFollowOneAnother) {
+  Scheduler scheduler({.max_running = 4, .max_batch_tokens = 100, .blocks = 64});
+  std::vector<Schedulable> sequences = {Prompt(30), Prompt(50), Prompt(70), Prompt(90)};
+  for (Schedulable& sequence : sequences) scheduler.Add(&sequence);
+  for (int step = 0; step < 120; ++step) {
+    for (const Slice& slice : scheduler.Plan()) {
+      scheduler.Advance(slice);
+      Schedulable& sequence = *slice.sequence;
+      if (sequence.computed == sequence.length) sequence.next_logits = sequence.length++;
+    }
+  }
+  for (const Schedulable& sequence : sequences) {
+    ASSERT_GT(sequence.blocks.size(), 7U);
+    for (size_t i = 1; i < sequence.blocks.size(); ++i) {
+      EXPECT_EQ(sequence.blocks[i], sequence.blocks[i - 1] + 1);
+    }
+  }
+}
+
 TEST(SchedulerTest, APausedSequenceWithAllTheBlocksStopsNobody) {
   Scheduler scheduler({.max_running = 4, .blocks = 4});
   Schedulable paused = Prompt(40), other = Prompt(40);
