@@ -100,6 +100,9 @@ LLAMA_TARGET void Tile(const BlockProduct<Op>& product) {
   const size_t stride = product.w_stride;
   const size_t count = product.count;
   bool add = product.add;
+  // Its results are wanted when it is done: those of other tiles have driven them out meanwhile.
+#pragma GCC unroll 8
+  for (size_t c = 0; c < C; ++c) __builtin_prefetch(product.y + c * product.y_stride, 1);
   size_t k = 0;
   do {
     const size_t end = std::min(k + product.block, count);
