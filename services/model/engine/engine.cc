@@ -15,9 +15,12 @@ Engine::Engine(const ModelConfig& config, Transformer& transformer, KvCache& cac
           [this, &transformer, &cache](std::span<const BatchToken> batch, std::span<float> logits) {
             transformer.Forward(batch, cache, logits, [this] { core_.ReportWithinStep(); });
           },
-          absl::Now),
+          absl::Now,
+          {.count = transformer.team().size(),
+           .run = [&team = transformer.team()](
+                      absl::FunctionRef<void(size_t)> work) { team.Run(work); }}),
       thread_([this, &transformer] {
-        transformer.BindCaller();
+        transformer.team().BindCaller();
         while (!core_.stopped()) {
           if (!core_.Step() && !core_.AwaitWork()) return;
         }

@@ -1,6 +1,7 @@
 #include "services/model/engine/engine_core.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "common/random_bits.h"
@@ -64,12 +65,15 @@ StepCosts CostsOf(const PrefillPacer& pacer, const LoadFigures& figures, int64_t
 
 }  // namespace
 
-EngineCore::EngineCore(const EngineCoreOptions& options, ForwardPass forward, Clock clock)
+EngineCore::EngineCore(const EngineCoreOptions& options, ForwardPass forward, Clock clock,
+                       WorkingThreads threads)
     : options_(options),
       limits_(Limits(options)),
       forward_(std::move(forward)),
       clock_(std::move(clock)),
+      threads_(std::move(threads)),
       scheduler_(OptionsOfScheduler(options)),
+      samplers_(threads_.count),
       pacer_(options.max_batch_tokens),
       logits_(static_cast<size_t>(options.max_batch_logits * options.model.vocab_size)),
       free_places_(options.engine.max_running) {
@@ -326,24 +330,32 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
   StepRecord record;
   record.sequences = static_cast<int64_t>(slices.size());
   StepWaits waits;
-  std::vector<Sequence*> in_batch;
+  std::vector<Delivery> deliveries;
   batch_.clear();
   int64_t decodes = 0;
+  size_t row = 0;
   for (const Slice& slice : slices) {
     Sequence& sequence = SequenceOf(slice.sequence);
-    in_batch.push_back(&sequence);
+    const int64_t end = slice.begin + slice.count;
+    const int64_t first = std::clamp(slice.sequence->next_logits, slice.begin, end);
+    deliveries.push_back({.sequence = &sequence,
+                          .begin = first,
+                          .end = end,
+                          .row = row,
+                          .drawn = sequence.reply_tokens()});
+    row += static_cast<size_t>(end - first);
     if (sequence.Started(begin)) {
       waits.queue.push_back(begin - sequence.received());
       record.prompt_tokens += sequence.prompt_tokens();
     }
     record.cached_tokens += sequence.TakeCachedTokens();
-    for (int64_t p = slice.begin; p < slice.begin + slice.count; ++p) {
+    for (int64_t p = slice.begin; p < end; ++p) {
       batch_.push_back({.token = sequence.tokens()[static_cast<size_t>(p)],
                         .position = static_cast<uint32_t>(p),
                         .blocks = slice.sequence->blocks,
-                        .wants_logits = p >= slice.sequence->next_logits});
+                        .wants_logits = p >= first});
     }
-    if (slice.begin + slice.count == slice.sequence->length && slice.count == 1) ++decodes;
+    if (end == slice.sequence->length && slice.count == 1) ++decodes;
     const bool reply = slice.begin >= sequence.prompt_tokens();
     (reply ? record.decode_tokens : record.prefill_tokens) += slice.count;
   }
@@ -352,22 +364,17 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
 
   const absl::Time now = clock_();
   pacer_.Record(now - begin, decodes, static_cast<int64_t>(batch_.size()) - decodes);
-  size_t row = 0;
+  Deliver(deliveries, now);
   int64_t ended = 0;
-  for (size_t i = 0; i < slices.size(); ++i) {
-    Sequence& sequence = *in_batch[i];
-    const int64_t drawn = sequence.reply_tokens();
-    const bool over = Deliver(slices[i], sequence, row, now);
-    totals_.reply_tokens += sequence.reply_tokens() - drawn;
+  for (const Delivery& delivery : deliveries) {
+    Sequence& sequence = *delivery.sequence;
+    totals_.reply_tokens += sequence.reply_tokens() - delivery.drawn;
     if (const auto time = sequence.TakeTimeToFirstToken()) waits.first_tokens.push_back(*time);
     if (const auto gap = sequence.TakeGap()) {
       waits.gaps.push_back(*gap);
       record.max_gap = std::max(record.max_gap, *gap);
     }
-    if (!over) {
-      sequence.Flush(now);
-      continue;
-    }
+    if (!delivery.over) continue;
     ++ended;
     record.reply_tokens += sequence.reply_tokens();
     record.reply_limits += sequence.max_reply_tokens();
@@ -392,15 +399,24 @@ void EngineCore::RememberEnded(const Sequence& sequence) {
   if (std::ssize(ended_) > options_.engine.max_running) ended_.pop_front();
 }
 
-bool EngineCore::Deliver(const Slice& slice, Sequence& sequence, size_t& row, absl::Time now) {
+void EngineCore::Deliver(std::span<Delivery> deliveries, absl::Time now) {
+  std::atomic<size_t> next = 0;
+  const auto work = [&](size_t thread) {
+    for (size_t i = next++; i < deliveries.size(); i = next++) {
+      Deliver(deliveries[i], samplers_[thread], now);
+    }
+  };
+  deliveries.size() > 1 ? threads_.run(work) : work(0);
+}
+
+void EngineCore::Deliver(Delivery& delivery, Sampler& sampler, absl::Time now) {
   const auto width = static_cast<size_t>(limits_.vocab_size);
-  const int64_t end = slice.begin + slice.count;
-  bool over = false;
-  for (int64_t p = std::max(slice.begin, slice.sequence->next_logits); p < end; ++p, ++row) {
-    if (over) continue;
-    over = sequence.TakeLogits(p, std::span(logits_).subspan(row * width, width), sampler_, now);
+  size_t row = delivery.row;
+  for (int64_t p = delivery.begin; p < delivery.end && !delivery.over; ++p, ++row) {
+    delivery.over = delivery.sequence->TakeLogits(p, std::span(logits_).subspan(row * width, width),
+                                                  sampler, now);
   }
-  return over;
+  if (!delivery.over) delivery.sequence->Flush(now);
 }
 
 void EngineCore::UpdateQueueFigures() {

@@ -1,6 +1,7 @@
 #ifndef LLAMA_SERVICES_MODEL_ENGINE_ENGINE_CORE_H_
 #define LLAMA_SERVICES_MODEL_ENGINE_ENGINE_CORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -12,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -79,6 +81,13 @@ struct EngineCoreOptions {
   int64_t kv_block_bytes = 0;
 };
 
+// Threads that work together: run(work) calls work(0) … work(count - 1) at the same time, and
+// returns when all have returned.
+struct WorkingThreads {
+  size_t count = 1;
+  std::function<void(absl::FunctionRef<void(size_t thread)> work)> run = [](auto work) { work(0); };
+};
+
 // All of the engine but its thread, so that tests may step it through hours in no time: who calls
 // Step() makes the clock go.
 //
@@ -89,7 +98,9 @@ class EngineCore {
   using ForwardPass = std::function<void(std::span<const BatchToken>, std::span<float> logits)>;
   using Clock = std::function<absl::Time()>;
 
-  EngineCore(const EngineCoreOptions& options, ForwardPass forward, Clock clock);
+  // `threads` draw from the logits; sinks are called on any of them.
+  EngineCore(const EngineCoreOptions& options, ForwardPass forward, Clock clock,
+             WorkingThreads threads = {});
   // Ends the requests that are left with CANCELLED.
   ~EngineCore();
 
@@ -132,8 +143,18 @@ class EngineCore {
   void DropEnded(absl::Time now);
   // Returns how many ended.
   int64_t Compute(const std::vector<Slice>& slices);
-  // Gives a slice's logits, from `row` on, to its sequence. True if it is over.
-  bool Deliver(const Slice& slice, Sequence& sequence, size_t& row, absl::Time now);
+  // A slice's logits for its sequence.
+  struct Delivery {
+    Sequence* sequence = nullptr;
+    int64_t begin = 0;  // Positions that have logits.
+    int64_t end = 0;
+    size_t row = 0;     // Of the first, in logits_.
+    int64_t drawn = 0;  // Tokens, before this.
+    bool over = false;  // The sequence, after this.
+  };
+  // Gives each sequence its logits, on all threads: who draws does not change what is drawn.
+  void Deliver(std::span<Delivery> deliveries, absl::Time now);
+  void Deliver(Delivery& delivery, Sampler& sampler, absl::Time now);
   void RememberEnded(const Sequence& sequence);
   Sequence& SequenceOf(const Schedulable* schedulable);
   void UpdateQueueFigures() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -145,10 +166,11 @@ class EngineCore {
   const ModelLimits limits_;
   const ForwardPass forward_;
   const Clock clock_;
+  const WorkingThreads threads_;
 
   // Of the thread that steps.
-  Scheduler scheduler_;  // Its pool is thread-safe.
-  Sampler sampler_;
+  Scheduler scheduler_;            // Its pool is thread-safe.
+  std::vector<Sampler> samplers_;  // [threads]
   PrefillPacer pacer_;
   LoadMeter meter_;
   EngineTotals totals_;

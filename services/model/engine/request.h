@@ -128,8 +128,9 @@ struct ScoreEvent {
 using Event = std::variant<AcceptedEvent, QueuedEvent, PrefillEvent, PromptEvent, TokensEvent,
                            FinishedEvent, ScoreEvent>;
 
-// Where a request's events go. The engine calls it on its own thread (Accepted: on the thread that
-// submits) and never waits for it; it must not call the engine back, save Wake().
+// Where a request's events go. The engine calls it on its own threads, one call at a time
+// (Accepted: on the thread that submits), and never waits for it; it must not call the engine back,
+// save Wake().
 class EventSink {
  public:
   virtual ~EventSink() = default;

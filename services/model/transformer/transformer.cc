@@ -336,7 +336,7 @@ void Transformer::Forward(std::span<const BatchToken> batch, KvCache& cache,
   impl_->Logits(batch, logits);
 }
 
-void Transformer::BindCaller() const { impl_->team.BindCaller(); }
+ThreadTeam& Transformer::team() const { return impl_->team; }
 const TransformerOptions& Transformer::options() const { return impl_->options; }
 
 int64_t Transformer::ScratchBytes(const ModelConfig& config, const TransformerOptions& options,

@@ -59,8 +59,8 @@ class Transformer {
       std::span<const BatchToken> batch, KvCache& cache, std::span<float> logits,
       absl::FunctionRef<void()> after_layer = [] {});
 
-  // See ThreadTeam::BindCaller().
-  void BindCaller() const;
+  // The threads that it computes on, the caller of Forward() among them; theirs between its runs.
+  ThreadTeam& team() const;
   const TransformerOptions& options() const;
   // Bytes of the buffers that a transformer with these options allocates.
   static int64_t ScratchBytes(const ModelConfig& config, const TransformerOptions& options,
