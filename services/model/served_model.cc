@@ -11,6 +11,7 @@
 #include "common/read_file.h"
 #include "common/sha256.h"
 #include "common/status_macros.h"
+#include "services/model/engine/sampler.h"
 #include "services/model/engine/scheduler.h"
 #include "services/model/limits/machine_limits.h"
 
@@ -98,7 +99,8 @@ absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
       .max_batch_logits = std::max(kMinBatchLogits, options.engine.max_running)};
   plan.scratch_bytes = Transformer::ScratchBytes(size.config, plan.transformer, plan.threads) +
                        plan.transformer.max_batch_logits * size.config.vocab_size *
-                           static_cast<int64_t>(sizeof(float));
+                           static_cast<int64_t>(sizeof(float)) +
+                       plan.threads * Sampler::ScratchBytes(size.config.vocab_size);
 
   const int64_t block_bytes = KvCache::BlockBytes(size.config, options.activations);
   const int64_t one_sequence = Scheduler::BlocksFor(plan.transformer.context_length);

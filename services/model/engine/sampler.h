@@ -1,6 +1,7 @@
 #ifndef LLAMA_SERVICES_MODEL_ENGINE_SAMPLER_H_
 #define LLAMA_SERVICES_MODEL_ENGINE_SAMPLER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -23,6 +24,11 @@ class Sampler {
   // REQUIRES: finite logits, more of them than are forbidden; options in range.
   TokenId Draw(std::span<const float> logits, const SamplingOptions& options,
                const DrawContext& context);
+  // Bytes of the buffers that it keeps, at most.
+  static int64_t ScratchBytes(int64_t vocab_size) {
+    return vocab_size * static_cast<int64_t>(sizeof(int64_t) + sizeof(TokenId) +
+                                             2 * sizeof(double) + sizeof(size_t));
+  }
 
  private:
   void Adjust(std::span<const float> logits, const SamplingOptions& options,
