@@ -171,25 +171,46 @@ GenerateRequest Request(uint32_t seed, size_t prompt = 40, int64_t max_tokens = 
           .top_candidates = 2};
 }
 
+// Of the prompt, where it is reported, and of the reply.
+std::vector<float> ReportedLogprobs(const Recorder& recorder) {
+  std::vector<float> logprobs;
+  for (const Event& event : recorder.events()) {
+    const auto* const prompt = std::get_if<PromptEvent>(&event);
+    if (prompt == nullptr) continue;
+    for (const TokenReport& token : prompt->tokens) logprobs.push_back(token.logprob.value_or(0));
+  }
+  for (const float logprob : recorder.logprobs()) logprobs.push_back(logprob);
+  return logprobs;
+}
+
 TEST(EngineTest, AReplyDoesNotDependOnWhatElseRuns) {
+  std::vector<GenerateRequest> requests;
+  for (uint32_t i = 2; i < 5; ++i) requests.push_back(Request(i, size_t{20} * i));
+  requests.push_back(Request(1));
+  for (uint32_t i = 5; i < 9; ++i) requests.push_back(Request(i, size_t{7} * i));
+  // Some want logits of all of their prompt.
+  for (size_t i = 0; i < requests.size(); i += 2) requests[i].prompt_tokens = true;
   for (const Kernels* const kernels : SupportedKernels()) {
-    const auto alone =
-        Model({.kernels = kernels, .threads = 1, .max_batch_tokens = 512}).Run(Request(1));
-    EXPECT_EQ(alone->ids().size(), 30u);
+    std::vector<std::shared_ptr<Recorder>> alone;
+    for (const GenerateRequest& request : requests) {
+      alone.push_back(
+          Model({.kernels = kernels, .threads = 1, .max_batch_tokens = 512}).Run(request));
+      EXPECT_EQ(alone.back()->ids().size(), 30u);
+    }
     for (const ModelSetup& setup : {ModelSetup{.threads = 1, .max_batch_tokens = 16},
                                     ModelSetup{.threads = 2, .max_batch_tokens = 17},
                                     ModelSetup{.threads = 3, .max_batch_tokens = 64}}) {
       ModelSetup with_kernels = setup;
       with_kernels.kernels = kernels;
       Model model(with_kernels);
-      std::vector<std::shared_ptr<Recorder>> others;
-      for (uint32_t i = 2; i < 5; ++i) others.push_back(model.Submit(Request(i, size_t{20} * i)));
-      const auto beside = model.Submit(Request(1));
-      for (uint32_t i = 5; i < 9; ++i) others.push_back(model.Submit(Request(i, size_t{7} * i)));
-      EXPECT_EQ(beside->Wait(), absl::OkStatus());
-      EXPECT_EQ(beside->ids(), alone->ids()) << kernels->name;
-      EXPECT_EQ(beside->logprobs(), alone->logprobs()) << kernels->name;
-      for (const auto& other : others) EXPECT_EQ(other->Wait(), absl::OkStatus());
+      std::vector<std::shared_ptr<Recorder>> beside;
+      for (const GenerateRequest& request : requests) beside.push_back(model.Submit(request));
+      for (size_t i = 0; i < requests.size(); ++i) {
+        EXPECT_EQ(beside[i]->Wait(), absl::OkStatus());
+        EXPECT_EQ(beside[i]->ids(), alone[i]->ids()) << kernels->name << " " << i;
+        EXPECT_EQ(ReportedLogprobs(*beside[i]), ReportedLogprobs(*alone[i]))
+            << kernels->name << " " << i;
+      }
     }
   }
 }
@@ -262,12 +283,7 @@ TEST(EngineTest, PromptReportsAndScoresAreTheSameAfterAPrefixHit) {
   request.prompt_tokens = true;
   const ScoreRequest score = {.tokens = request.prompt, .from_position = 70, .top_candidates = 3};
   const auto reports = [&](Model& model) {
-    std::vector<float> logprobs;
-    for (const Event& event : model.Run(request)->events()) {
-      const auto* const prompt = std::get_if<PromptEvent>(&event);
-      if (prompt == nullptr) continue;
-      for (const TokenReport& token : prompt->tokens) logprobs.push_back(token.logprob.value_or(0));
-    }
+    std::vector<float> logprobs = ReportedLogprobs(*model.Run(request));
     const auto recorder = std::make_shared<Recorder>();
     EXPECT_TRUE(model.engine.Submit(score, recorder).ok());
     EXPECT_TRUE(recorder->Wait().ok());
@@ -279,7 +295,7 @@ TEST(EngineTest, PromptReportsAndScoresAreTheSameAfterAPrefixHit) {
   };
   Model cold, warm;
   const auto expected = reports(cold);
-  EXPECT_EQ(expected.size(), 100u + 2 * 30);
+  EXPECT_EQ(expected.size(), 100u + 30 + 2 * 30);
   EXPECT_EQ(reports(warm), expected);
   EXPECT_EQ(reports(warm), expected);
 }
