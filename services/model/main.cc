@@ -28,8 +28,9 @@ ABSL_FLAG(std::string, model_dir, "",
           "Folder of the checkpoint: params.json, consolidated.00.pth (and .01 …).");
 ABSL_FLAG(std::string, model_name, "", "Name to answer under; empty: the folder's.");
 ABSL_FLAG(int64_t, threads, 0, "Threads that compute; 0: as many as the process may use.");
-ABSL_FLAG(std::string, instruction_set, "",
-          "Kernels: scalar, avx2 or avx512_bf16; empty: the fastest that the processor has.");
+ABSL_FLAG(
+    std::string, instruction_set, "",
+    "Kernels: scalar, avx2, avx512_bf16 or amx_bf16; empty: the fastest that the processor has.");
 ABSL_FLAG(std::string, activations, "bf16",
           "Type of the activations and the KV cache: bf16, or f32, the slower reference.");
 ABSL_FLAG(int64_t, context_length, 0,

@@ -97,10 +97,11 @@ absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
                             : options.context_length,
       .max_batch_tokens = std::max(options.max_batch_tokens, options.engine.max_running),
       .max_batch_logits = std::max(kMinBatchLogits, options.engine.max_running)};
-  plan.scratch_bytes = Transformer::ScratchBytes(size.config, plan.transformer, plan.threads) +
-                       plan.transformer.max_batch_logits * size.config.vocab_size *
-                           static_cast<int64_t>(sizeof(float)) +
-                       plan.threads * Sampler::ScratchBytes(size.config.vocab_size);
+  plan.scratch_bytes =
+      Transformer::ScratchBytes(size.config, *plan.kernels, plan.transformer, plan.threads) +
+      plan.transformer.max_batch_logits * size.config.vocab_size *
+          static_cast<int64_t>(sizeof(float)) +
+      plan.threads * Sampler::ScratchBytes(size.config.vocab_size);
 
   const int64_t block_bytes = KvCache::BlockBytes(size.config, options.activations);
   const int64_t one_sequence = Scheduler::BlocksFor(plan.transformer.context_length);

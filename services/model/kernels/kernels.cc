@@ -2,10 +2,31 @@
 
 #include <vector>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "services/model/kernels/kernels_isa.h"
 
 namespace llama {
 namespace {
+
+#if defined(__x86_64__)
+// Has the processor AMX with bf16, and does the system give this process, all its threads, the
+// registers? They are 8 KB to be saved, so that Linux wants to be asked first:
+// https://docs.kernel.org/arch/x86/xstate.html
+bool MayUseAmx() {
+  constexpr unsigned kAmxBf16 = 1U << 22;
+  constexpr unsigned kAmxTile = 1U << 24;
+  constexpr long kRequestPermission = 0x1023;  // ARCH_REQ_XCOMP_PERM
+  constexpr long kTileData = 18;               // XFEATURE_XTILEDATA
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0 &&
+         (edx & kAmxTile) != 0 && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+#endif
 
 std::vector<const Kernels*> FindSupported() {
   std::vector<const Kernels*> found = {&kScalarKernels};
@@ -17,6 +38,7 @@ std::vector<const Kernels*> FindSupported() {
   if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl")) {
     found.push_back(&kAvx512Bf16Kernels);
+    if (MayUseAmx()) found.push_back(new Kernels(AmxBf16Kernels()));
   }
 #endif
   return found;

@@ -12,14 +12,27 @@ namespace llama {
 
 // Tokens whose keys lie together, for scores_bf16 and scores_f32 below.
 inline constexpr size_t kKeyTokens = 16;
+// For pack_bf16 below: columns are packed in tiles of so many, so many elements of each at a time.
+inline constexpr size_t kPackColumns = 16;
+inline constexpr size_t kPackDepth = 32;
+// Elements that n packed columns of `cols` take.
+constexpr size_t PackedLength(size_t n, size_t cols) {
+  const size_t columns =
+      n <= kPackColumns ? n : (n + kPackColumns - 1) / kPackColumns * kPackColumns;
+  return columns * ((cols + kPackDepth - 1) / kPackDepth * kPackDepth);
+}
 
 // The hot loops for one instruction set. They may run on any thread, need no alignment beyond the
 // elements' own, and allocate nothing. The order of every sum depends on its length and on the
 // instruction set alone: never on how many rows, columns or queries are computed together. Sums are
 // float32.
 struct Kernels {
-  const char* name;  // "scalar", "avx2", "avx512_bf16"
+  const char* name;  // "scalar", "avx2", "avx512_bf16", "amx_bf16"
 
+  // Null, or what brings the n columns of mat_mul_bf16 into the order in which it takes them, once
+  // for all rows: columns [begin, end) of x, [n, cols], to `packed`, PackedLength(n, cols)
+  // elements. REQUIRES: begin a multiple of kPackColumns, end too, or n.
+  void (*pack_bf16)(const Bf16* x, size_t cols, size_t n, size_t begin, size_t end, Bf16* packed);
   // y[c, r] = Σ_k w[r, k] x[c, k], for rows r < rows and columns c < n. w: [rows, cols]; x: [n,
   // cols]; y: n rows that lie y_stride apart. REQUIRES: cols >= 1.
   void (*mat_mul_bf16)(const Bf16* w, size_t rows, size_t cols, const Bf16* x, size_t n, float* y,

@@ -248,6 +248,7 @@ struct KeysF32 {
 }  // namespace
 
 const Kernels kAvx2Kernels = {.name = "avx2",
+                              .pack_bf16 = nullptr,
                               .mat_mul_bf16 = MatMul<Dot<Bf16, Bf16>>,
                               .mat_mul_bf16_f32 = MatMul<Dot<Bf16, float>>,
                               .mat_mul_f32 = MatMul<Dot<float, float>>,

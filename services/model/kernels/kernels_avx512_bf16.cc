@@ -216,6 +216,7 @@ struct KeysF32 {
 }  // namespace
 
 const Kernels kAvx512Bf16Kernels = {.name = "avx512_bf16",
+                                    .pack_bf16 = nullptr,
                                     .mat_mul_bf16 = MatMul<DotBf16>,
                                     .mat_mul_bf16_f32 = MatMul<DotF32<Bf16>>,
                                     .mat_mul_f32 = MatMul<DotF32<float>>,

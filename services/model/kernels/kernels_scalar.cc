@@ -102,6 +102,7 @@ void Round(const float* values, size_t count, Bf16* out) {
 }  // namespace
 
 const Kernels kScalarKernels = {.name = "scalar",
+                                .pack_bf16 = nullptr,
                                 .mat_mul_bf16 = MatMul<Bf16, Bf16>,
                                 .mat_mul_bf16_f32 = MatMul<Bf16, float>,
                                 .mat_mul_f32 = MatMul<float, float>,

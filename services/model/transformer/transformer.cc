@@ -29,6 +29,7 @@ class Activations {
       : type_(type), width_(width), bytes_(n * width * SizeOf(type)) {}
 
   DataType type() const { return type_; }
+  size_t width() const { return width_; }
   size_t row_bytes() const { return width_ * SizeOf(type_); }
   std::byte* bytes(size_t i) { return bytes_.data() + i * row_bytes(); }
   const std::byte* row(size_t i) const { return bytes_.data() + i * row_bytes(); }
@@ -72,7 +73,8 @@ struct Transformer::Impl {
         rotated(options.activations, Batch(), Dim()),
         attended(options.activations, Batch(), Dim()),
         hidden(options.activations, Batch(), Hidden()),
-        last(options.activations, static_cast<size_t>(options.max_batch_logits), Dim()) {
+        last(options.activations, static_cast<size_t>(options.max_batch_logits), Dim()),
+        packed(PackedElements(config, options, kernels)) {
     logit_rows.reserve(static_cast<size_t>(options.max_batch_logits));
     tiles.reserve(Batch());
   }
@@ -86,18 +88,40 @@ struct Transformer::Impl {
                                     options.context_length);
   }
 
-  // Rows [begin, end) of y = w x, for the first n rows of x. y: [n, w.rows].
-  void Product(const Matrix& w, const Activations& x, size_t n, float* y, size_t begin,
-               size_t end) const {
+  static bool Packs(const TransformerOptions& options, const Kernels& kernels) {
+    return options.activations == DataType::kBf16 && kernels.pack_bf16 != nullptr;
+  }
+  static size_t PackedElements(const ModelConfig& config, const TransformerOptions& options,
+                               const Kernels& kernels) {
+    if (!Packs(options, kernels)) return 0;
+    return PackedLength(
+        static_cast<size_t>(std::max(options.max_batch_tokens, options.max_batch_logits)),
+        static_cast<size_t>(std::max(config.dim, config.ffn_hidden_dim)));
+  }
+
+  // The first n rows of x as products take them: until the next call.
+  const void* Columns(const Activations& x, size_t n) {
+    if (!Packs(options, kernels)) return x.row(0);
+    const auto* const rows = reinterpret_cast<const Bf16*>(x.row(0));
+    ForEach((n + kPackColumns - 1) / kPackColumns, kPackColumns * x.width(), [&](size_t tile) {
+      const size_t begin = tile * kPackColumns;
+      kernels.pack_bf16(rows, x.width(), n, begin, std::min(n, begin + kPackColumns),
+                        packed.data());
+    });
+    return packed.data();
+  }
+
+  // Rows [begin, end) of y = w x, for n Columns() x. y: [n, w.rows].
+  void Product(const Matrix& w, const void* x, size_t n, float* y, size_t begin, size_t end) const {
     if (options.activations == DataType::kBf16) {
       kernels.mat_mul_bf16(w.bf16() + begin * w.cols, end - begin, w.cols,
-                           reinterpret_cast<const Bf16*>(x.row(0)), n, y + begin, w.rows);
+                           static_cast<const Bf16*>(x), n, y + begin, w.rows);
     } else if (w.type == DataType::kBf16) {
       kernels.mat_mul_bf16_f32(w.bf16() + begin * w.cols, end - begin, w.cols,
-                               reinterpret_cast<const float*>(x.row(0)), n, y + begin, w.rows);
+                               static_cast<const float*>(x), n, y + begin, w.rows);
     } else {
       kernels.mat_mul_f32(w.f32() + begin * w.cols, end - begin, w.cols,
-                          reinterpret_cast<const float*>(x.row(0)), n, y + begin, w.rows);
+                          static_cast<const float*>(x), n, y + begin, w.rows);
     }
   }
 
@@ -227,10 +251,11 @@ struct Transformer::Impl {
   }
 
   void AddProduct(const Matrix& w, const Activations& x, size_t n) {
+    const void* const columns = Columns(x, n);
     SharedRows rows = Rows(w.rows, w.cols * n);
     Run(w.rows * w.cols * n, [&](size_t thread) {
       rows.Take(thread, [&](size_t begin, size_t end) {
-        Product(w, x, n, product.data(), begin, end);
+        Product(w, columns, n, product.data(), begin, end);
         for (size_t i = 0; i < n; ++i) {
           for (size_t r = begin; r < end; ++r) residual[i * Dim() + r] += product[i * Dim() + r];
         }
@@ -243,15 +268,16 @@ struct Transformer::Impl {
     const size_t n = batch.size();
 
     Norm(layer.attention_norm, n);
+    const void* columns = Columns(normed, n);
     SharedRows key_rows = Rows(KvDim(), 2 * Dim() * n);
     SharedRows query_rows = Rows(Dim(), Dim() * n);
     Run((Dim() + 2 * KvDim()) * Dim() * n, [&](size_t thread) {
       key_rows.Take(thread, [&](size_t begin, size_t end) {
-        Product(layer.wk, normed, n, keys.data(), begin, end);
-        Product(layer.wv, normed, n, values.data(), begin, end);
+        Product(layer.wk, columns, n, keys.data(), begin, end);
+        Product(layer.wv, columns, n, values.data(), begin, end);
       });
       query_rows.Take(thread, [&](size_t begin, size_t end) {
-        Product(layer.wq, normed, n, queries.data(), begin, end);
+        Product(layer.wq, columns, n, queries.data(), begin, end);
       });
     });
     RotateAndStore(batch, index, cache);
@@ -259,11 +285,12 @@ struct Transformer::Impl {
     AddProduct(layer.wo, attended, n);
 
     Norm(layer.ffn_norm, n);
+    columns = Columns(normed, n);
     SharedRows hidden_rows = Rows(Hidden(), 2 * Dim() * n);
     Run(2 * Hidden() * Dim() * n, [&](size_t thread) {
       hidden_rows.Take(thread, [&](size_t begin, size_t end) {
-        Product(layer.w1, normed, n, gate.data(), begin, end);
-        Product(layer.w3, normed, n, up.data(), begin, end);
+        Product(layer.w1, columns, n, gate.data(), begin, end);
+        Product(layer.w3, columns, n, up.data(), begin, end);
         // SwiGLU (arXiv:2002.05202).
         for (size_t i = 0; i < n; ++i) {
           const size_t at = i * Hidden() + begin;
@@ -286,10 +313,11 @@ struct Transformer::Impl {
     if (logit_rows.empty()) return;
     ForEach(logit_rows.size(), 2 * Dim(),
             [&](size_t i) { RmsNorm(&residual[logit_rows[i] * Dim()], weights.norm, last, i); });
+    const void* const columns = Columns(last, logit_rows.size());
     SharedRows rows = Rows(weights.output.rows, Dim() * logit_rows.size());
     Run(weights.output.rows * Dim() * logit_rows.size(), [&](size_t thread) {
       rows.Take(thread, [&](size_t begin, size_t end) {
-        Product(weights.output, last, logit_rows.size(), logits.data(), begin, end);
+        Product(weights.output, columns, logit_rows.size(), logits.data(), begin, end);
       });
     });
   }
@@ -314,6 +342,7 @@ struct Transformer::Impl {
   Activations attended;           // [batch, dim]
   Activations hidden;             // [batch, ffn_hidden_dim]
   Activations last;               // [max_batch_logits, dim]
+  AlignedVector<Bf16> packed;     // Columns() of one of these.
   std::vector<size_t> logit_rows;
   std::vector<AttentionTile> tiles;
 };
@@ -339,8 +368,8 @@ void Transformer::Forward(std::span<const BatchToken> batch, KvCache& cache,
 ThreadTeam& Transformer::team() const { return impl_->team; }
 const TransformerOptions& Transformer::options() const { return impl_->options; }
 
-int64_t Transformer::ScratchBytes(const ModelConfig& config, const TransformerOptions& options,
-                                  int64_t threads) {
+int64_t Transformer::ScratchBytes(const ModelConfig& config, const Kernels& kernels,
+                                  const TransformerOptions& options, int64_t threads) {
   const auto element = static_cast<int64_t>(SizeOf(options.activations));
   const int64_t batch = options.max_batch_tokens;
   const int64_t f32_per_token = 3 * config.dim + 2 * config.kv_dim() + 2 * config.ffn_hidden_dim;
@@ -351,6 +380,7 @@ int64_t Transformer::ScratchBytes(const ModelConfig& config, const TransformerOp
          4 * threads *
              static_cast<int64_t>(
                  Attention::ScratchFloats(group, config.head_dim, options.context_length)) +
+         static_cast<int64_t>(Impl::PackedElements(config, options, kernels) * sizeof(Bf16)) +
          Rope::Bytes(config, options.context_length) +
          options.max_batch_logits * static_cast<int64_t>(sizeof(size_t)) +
          batch * static_cast<int64_t>(sizeof(AttentionTile));

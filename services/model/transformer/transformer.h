@@ -63,8 +63,8 @@ class Transformer {
   ThreadTeam& team() const;
   const TransformerOptions& options() const;
   // Bytes of the buffers that a transformer with these options allocates.
-  static int64_t ScratchBytes(const ModelConfig& config, const TransformerOptions& options,
-                              int64_t threads);
+  static int64_t ScratchBytes(const ModelConfig& config, const Kernels& kernels,
+                              const TransformerOptions& options, int64_t threads);
 
  private:
   struct Impl;

@@ -33,10 +33,13 @@ void MatMul(benchmark::State& state, const Kernels& kernels, size_t cols) {
   const size_t rows = std::max<size_t>(96, (size_t{4} << 20) / (cols * sizeof(Bf16)));
   const size_t matrices = Weights().size() / (rows * cols);
   const AlignedVector<Bf16> x(n * cols, ToBf16(0.5F));
+  AlignedVector<Bf16> packed(PackedLength(n, cols));
+  if (kernels.pack_bf16 != nullptr) kernels.pack_bf16(x.data(), cols, n, 0, n, packed.data());
+  const Bf16* const columns = kernels.pack_bf16 != nullptr ? packed.data() : x.data();
   AlignedVector<float> y(n * rows);
   size_t i = 0;
   for (auto _ : state) {
-    kernels.mat_mul_bf16(Weights().data() + i++ % matrices * rows * cols, rows, cols, x.data(), n,
+    kernels.mat_mul_bf16(Weights().data() + i++ % matrices * rows * cols, rows, cols, columns, n,
                          y.data(), rows);
     benchmark::ClobberMemory();
   }

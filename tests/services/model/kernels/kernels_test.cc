@@ -24,6 +24,20 @@ std::vector<Bf16> Rounded(const std::vector<float>& values) {
   return rounded;
 }
 
+// mat_mul_bf16 with columns as they lie, [n, cols].
+void MatMulBf16(const Kernels& kernels, const Bf16* w, size_t rows, size_t cols, const Bf16* x,
+                size_t n, float* y, size_t y_stride) {
+  if (kernels.pack_bf16 == nullptr) {
+    return kernels.mat_mul_bf16(w, rows, cols, x, n, y, y_stride);
+  }
+  // What is not packed shows as not a number.
+  std::vector<Bf16> packed(PackedLength(n, cols), ToBf16(std::nanf("")));
+  for (size_t begin = 0; begin < n; begin += kPackColumns) {
+    kernels.pack_bf16(x, cols, n, begin, std::min(n, begin + kPackColumns), packed.data());
+  }
+  kernels.mat_mul_bf16(w, rows, cols, packed.data(), n, y, y_stride);
+}
+
 class KernelsTest : public testing::TestWithParam<const Kernels*> {};
 
 TEST_P(KernelsTest, ProductsAreTheScalarOnesWithinRounding) {
@@ -43,8 +57,8 @@ TEST_P(KernelsTest, ProductsAreTheScalarOnesWithinRounding) {
         EXPECT_NEAR(found[i], expected[i], tolerance) << what << " of " << cols;
       }
     };
-    scalar.mat_mul_bf16(w16.data(), kRows, cols, x16.data(), kN, expected.data(), kRows);
-    GetParam()->mat_mul_bf16(w16.data(), kRows, cols, x16.data(), kN, found.data(), kRows);
+    MatMulBf16(scalar, w16.data(), kRows, cols, x16.data(), kN, expected.data(), kRows);
+    MatMulBf16(*GetParam(), w16.data(), kRows, cols, x16.data(), kN, found.data(), kRows);
     compare("bf16");
     scalar.mat_mul_bf16_f32(w16.data(), kRows, cols, x.data(), kN, expected.data(), kRows);
     GetParam()->mat_mul_bf16_f32(w16.data(), kRows, cols, x.data(), kN, found.data(), kRows);
@@ -56,15 +70,14 @@ TEST_P(KernelsTest, ProductsAreTheScalarOnesWithinRounding) {
 }
 
 // All outputs of a product must be the same to the bit in every part of it that is computed alone.
-template <typename W, typename X>
-void ExpectPartsOfTheWhole(void (*mat_mul)(const W*, size_t, size_t, const X*, size_t, float*,
-                                           size_t),
-                           const std::vector<W>& w, const std::vector<X>& x, size_t cols) {
+template <typename MatMul, typename W, typename X>
+void ExpectPartsOfTheWhole(const MatMul& mat_mul, const std::vector<W>& w, const std::vector<X>& x,
+                           size_t cols) {
   const size_t rows = w.size() / cols;
   const size_t most = x.size() / cols;
   std::vector<float> all(most * rows);
   mat_mul(w.data(), rows, cols, x.data(), most, all.data(), rows);
-  for (const size_t n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 64, 130}) {
+  for (const size_t n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 33, 64, 130}) {
     // Of eleven rows the streams, of one each, leave seven.
     for (const size_t part : std::vector<size_t>{1, 2, 3, 4, 5, 11, rows}) {
       const size_t stride = part + 3;
@@ -91,9 +104,47 @@ TEST_P(KernelsTest, AnOutputIsTheSameInEveryTile) {
     const size_t most = cols > 10'000 ? 137 : 512;
     const auto w = RandomFloats(kRows * cols, 3);
     const auto x = RandomFloats(most * cols, 4);
-    ExpectPartsOfTheWhole(GetParam()->mat_mul_bf16, Rounded(w), Rounded(x), cols);
+    const auto mat_mul_bf16 = [](const auto&... arguments) {
+      MatMulBf16(*GetParam(), arguments...);
+    };
+    ExpectPartsOfTheWhole(mat_mul_bf16, Rounded(w), Rounded(x), cols);
     ExpectPartsOfTheWhole(GetParam()->mat_mul_bf16_f32, Rounded(w), x, cols);
     ExpectPartsOfTheWhole(GetParam()->mat_mul_f32, w, x, cols);
+  }
+}
+
+// The sum as the specification of tdpbf16ps has it: for every 32 elements, those at even and at odd
+// places apart, in order, each product added without rounding it first; then both, then the sum so
+// far.
+float AmxSum(const Bf16* w, const Bf16* x, size_t cols) {
+  float sum = 0;
+  for (size_t begin = 0; begin < cols; begin += 32) {
+    float parts[2] = {0, 0};
+    for (size_t k = begin; k < std::min(cols, begin + 32); ++k) {
+      parts[k % 2] = std::fma(ToFloat(w[k]), ToFloat(x[k]), parts[k % 2]);
+    }
+    sum += parts[0] + parts[1];
+  }
+  return sum;
+}
+
+TEST(AmxTest, SumsAreThoseOfTheSpecificationToTheBit) {
+  const Kernels* const amx = FindKernels("amx_bf16");
+  if (amx == nullptr) GTEST_SKIP() << "the processor has no AMX";
+  for (const size_t cols : {1, 31, 32, 64, 172, 2048, 2080, 5632}) {
+    for (const size_t n : {1, 5, 16, 17, 40, 290}) {
+      constexpr size_t kRows = 53;
+      const auto w = Rounded(RandomFloats(kRows * cols, 12));
+      const auto x = Rounded(RandomFloats(n * cols, 13));
+      std::vector<float> y(n * kRows);
+      MatMulBf16(*amx, w.data(), kRows, cols, x.data(), n, y.data(), kRows);
+      for (size_t c = 0; c < n; ++c) {
+        for (size_t r = 0; r < kRows; ++r) {
+          ASSERT_EQ(y[c * kRows + r], AmxSum(&w[r * cols], &x[c * cols], cols))
+              << "row " << r << ", column " << c << " of " << n << ", of " << cols;
+        }
+      }
+    }
   }
 }
 
