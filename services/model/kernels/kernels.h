@@ -10,8 +10,10 @@
 
 namespace llama {
 
-// Tokens whose keys lie together, for scores_bf16 and scores_f32 below.
+// Tokens whose keys, or values, lie together, for attention below.
 inline constexpr size_t kKeyTokens = 16;
+// Tokens whose weights are read together.
+inline constexpr size_t kSumTokens = 32;
 // For pack_bf16 below: columns are packed in tiles of so many, so many elements of each at a time.
 inline constexpr size_t kPackColumns = 16;
 inline constexpr size_t kPackDepth = 32;
@@ -43,25 +45,27 @@ struct Kernels {
   void (*mat_mul_f32)(const float* w, size_t rows, size_t cols, const float* x, size_t n, float* y,
                       size_t y_stride);
 
-  // Attention over a block of kKeyTokens tokens of the KV cache: scores[q, t] = Σ_d keys[d, t]
-  // queries[q, d], in the order of d, for queries q < n. Keys lie transposed, so that the tokens
-  // fill the lanes: bf16 in pairs, [dim / 2, kKeyTokens, 2]; float32 [dim, kKeyTokens]. queries:
-  // [n, dim]; scores: n rows of kKeyTokens that lie scores_stride apart. REQUIRES: dim even.
-  void (*scores_bf16)(const Bf16* keys, size_t dim, const Bf16* queries, size_t n, float* scores,
-                      size_t scores_stride);
-  void (*scores_f32)(const float* keys, size_t dim, const float* queries, size_t n, float* scores,
-                     size_t scores_stride);
+  // Attention over blocks of kKeyTokens tokens of the KV cache, of one head each, one after the
+  // other in a sequence: scores[q, t] = Σ_d keys[d, t] queries[q, d], for queries q < n and all
+  // tokens t of `count` blocks. Keys lie transposed in their block, so that the tokens fill the
+  // lanes: bf16 in pairs, [dim / 2, kKeyTokens, 2]; float32 [dim, kKeyTokens]. queries: [n, dim];
+  // scores: n rows that lie scores_stride apart. REQUIRES: dim even.
+  void (*scores_bf16)(const Bf16* const* blocks, size_t count, size_t dim, const Bf16* queries,
+                      size_t n, float* scores, size_t scores_stride);
+  void (*scores_f32)(const float* const* blocks, size_t count, size_t dim, const float* queries,
+                     size_t n, float* scores, size_t scores_stride);
   // The numerators of the softmax of scale * scores; returns the denominator, the sum before they
   // are rounded. `out` may be `scores`. REQUIRES: count >= 1.
   float (*softmax_bf16)(const float* scores, size_t count, float scale, Bf16* out);
   float (*softmax_f32)(const float* scores, size_t count, float scale, float* out);
-  // out[q, d] += Σ_t weights[q, t] values[t, d], in the order of t, pairs of t together or one by
-  // one, for queries q < n. values: [count, dim]; weights: n rows that lie weights_stride apart;
-  // out: [n, dim].
-  void (*weighted_sum_bf16)(const Bf16* values, size_t count, size_t dim, const Bf16* weights,
-                            size_t weights_stride, size_t n, float* out);
-  void (*weighted_sum_f32)(const float* values, size_t count, size_t dim, const float* weights,
-                           size_t weights_stride, size_t n, float* out);
+  // out[q, d] = Σ_t weights[q, t] values[t, d], for queries q < n and tokens t < count. values: in
+  // each block [kKeyTokens, dim]; weights: n rows that lie weights_stride apart, whose elements are
+  // read up to a multiple of kSumTokens, and zero from `count` on; out: [n, dim]. More tokens of
+  // weight zero change nothing. REQUIRES: count >= 1.
+  void (*weighted_sum_bf16)(const Bf16* const* blocks, size_t count, size_t dim,
+                            const Bf16* weights, size_t weights_stride, size_t n, float* out);
+  void (*weighted_sum_f32)(const float* const* blocks, size_t count, size_t dim,
+                           const float* weights, size_t weights_stride, size_t n, float* out);
 
   // out = silu(gate) * up, with silu(x) = x / (1 + e^-x).
   void (*silu_mul_bf16)(const float* gate, const float* up, size_t count, Bf16* out);

@@ -23,29 +23,33 @@ void MatMul(const W* w, size_t rows, size_t cols, const X* x, size_t n, float* y
 }
 
 template <typename V>
-void WeightedSum(const V* values, size_t count, size_t dim, const V* weights, size_t weights_stride,
-                 size_t n, float* out) {
+void WeightedSum(const V* const* blocks, size_t count, size_t dim, const V* weights,
+                 size_t weights_stride, size_t n, float* out) {
+  std::fill(out, out + n * dim, 0.0F);
   for (size_t t = 0; t < count; ++t) {
+    const V* const values = blocks[t / kKeyTokens] + t % kKeyTokens * dim;
     for (size_t q = 0; q < n; ++q) {
       const float weight = Value(weights[q * weights_stride + t]);
-      for (size_t d = 0; d < dim; ++d) out[q * dim + d] += weight * Value(values[t * dim + d]);
+      for (size_t d = 0; d < dim; ++d) out[q * dim + d] += weight * Value(values[d]);
     }
   }
 }
 
 // Keys as kernels.h says.
 template <typename T>
-void Scores(const T* keys, size_t dim, const T* queries, size_t n, float* scores,
-            size_t scores_stride) {
+void Scores(const T* const* blocks, size_t count, size_t dim, const T* queries, size_t n,
+            float* scores, size_t scores_stride) {
   constexpr size_t kPer = sizeof(T) == 2 ? 2 : 1;
   for (size_t q = 0; q < n; ++q) {
-    for (size_t t = 0; t < kKeyTokens; ++t) {
+    for (size_t i = 0; i < count * kKeyTokens; ++i) {
+      const T* const keys = blocks[i / kKeyTokens];
+      const size_t t = i % kKeyTokens;
       float sum = 0;
       for (size_t d = 0; d < dim; ++d) {
         const T key = keys[d / kPer * kPer * kKeyTokens + t * kPer + d % kPer];
         sum += Value(key) * Value(queries[q * dim + d]);
       }
-      scores[q * scores_stride + t] = sum;
+      scores[q * scores_stride + i] = sum;
     }
   }
 }

@@ -44,7 +44,12 @@ LLAMA_TARGET void ScoresFrom(size_t q, const typename Op::T* keys, size_t dim,
 }
 
 template <typename Op>
-LLAMA_TARGET void Scores(const typename Op::T* keys, size_t dim, const typename Op::T* queries,
-                         size_t n, float* scores, size_t scores_stride) {
-  ScoresFrom<Op, kScoreQueries>(0, keys, dim, queries, n, scores, scores_stride);
+LLAMA_TARGET void Scores(const typename Op::T* const* blocks, size_t count, size_t dim,
+                         const typename Op::T* queries, size_t n, float* scores,
+                         size_t scores_stride) {
+  for (size_t b = 0; b < count; ++b) {
+    if (b + 1 < count) PrefetchBlock(blocks[b + 1], dim);
+    ScoresFrom<Op, kScoreQueries>(0, blocks[b], dim, queries, n, scores + b * kKeyTokens,
+                                  scores_stride);
+  }
 }

@@ -64,21 +64,21 @@ LLAMA_TARGET void SumBlock(const V* values, size_t count, size_t dim,
 }
 
 template <typename V>
-LLAMA_TARGET void WeightedSum(const V* values, size_t count, size_t dim, const V* weights,
+LLAMA_TARGET void WeightedSum(const V* const* blocks, size_t count, size_t dim, const V* weights,
                               size_t weights_stride, size_t n, float* out) {
   constexpr size_t kMostQueries = 32;
   float wide[kMostQueries][kKeyTokens];
+  std::fill(out, out + n * dim, 0.0F);
   for (size_t t = 0; t < count; t += kKeyTokens) {
-    const size_t tokens = std::min(kKeyTokens, count - t);
+    const V* const block = blocks[t / kKeyTokens];
+    if (t + kKeyTokens < count) PrefetchBlock(blocks[t / kKeyTokens + 1], dim);
     for (size_t q = 0; q < n; q += kMostQueries) {
       const size_t queries = std::min(kMostQueries, n - q);
       for (size_t i = 0; i < queries; ++i) {
         const V* const row = weights + (q + i) * weights_stride + t;
-        size_t k = 0;
-        for (; k + kLanes <= tokens; k += kLanes) Store(wide[i] + k, Load(row + k));
-        if (k < tokens) StoreFirst(wide[i] + k, tokens - k, LoadFirst(row + k, tokens - k));
+        for (size_t k = 0; k < kKeyTokens; k += kLanes) Store(wide[i] + k, Load(row + k));
       }
-      SumBlock(values + t * dim, tokens, dim, wide, queries, out + q * dim);
+      SumBlock(block, std::min(kKeyTokens, count - t), dim, wide, queries, out + q * dim);
     }
   }
 }

@@ -83,9 +83,9 @@ LLAMA_TARGET void PairQueries(const Bf16* values, size_t count, size_t dim, __mm
   }
 }
 
-LLAMA_TARGET void WeightedSumPairs(const Bf16* values, size_t count, size_t dim,
-                                   const Bf16* weights, size_t weights_stride, size_t n,
-                                   float* out) {
+// The tokens of a block.
+LLAMA_TARGET void AddBlock(const Bf16* values, size_t count, size_t dim, const Bf16* weights,
+                           size_t weights_stride, size_t n, float* out) {
   size_t d = 0;
   for (; d + 2 * kPairDims <= dim; d += 2 * kPairDims) {
     PairQueries<2>(values + d, count, dim, ~__mmask32{0}, weights, weights_stride, n, out + d);
@@ -94,5 +94,16 @@ LLAMA_TARGET void WeightedSumPairs(const Bf16* values, size_t count, size_t dim,
     const size_t rest = std::min(kPairDims, dim - d);
     PairQueries<1>(values + d, count, dim, static_cast<__mmask32>((uint64_t{1} << rest) - 1),
                    weights, weights_stride, n, out + d);
+  }
+}
+
+LLAMA_TARGET void WeightedSumPairs(const Bf16* const* blocks, size_t count, size_t dim,
+                                   const Bf16* weights, size_t weights_stride, size_t n,
+                                   float* out) {
+  std::fill(out, out + n * dim, 0.0F);
+  for (size_t t = 0; t < count; t += kKeyTokens) {
+    if (t + kKeyTokens < count) PrefetchBlock(blocks[t / kKeyTokens + 1], dim);
+    AddBlock(blocks[t / kKeyTokens], std::min(kKeyTokens, count - t), dim, weights + t,
+             weights_stride, n, out);
   }
 }

@@ -10,19 +10,15 @@ namespace {
 constexpr size_t kBlock = kKvBlockTokens;
 static_assert(kBlock == kKeyTokens);
 
-// Starts to read a block that comes later: it may lie far from the one before, where the processor
-// does not foresee it.
-void Prefetch(const void* block, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += 64) {
-    __builtin_prefetch(static_cast<const std::byte*>(block) + at, 0, 2);
-  }
+size_t Blocks(int64_t context_length) {
+  return (static_cast<size_t>(context_length) + kBlock - 1) / kBlock;
 }
 
-// Room for the scores of all positions, in whole blocks, and for the denominator. Not a power of
-// two for the usual contexts, so that rows do not fall on the same cache sets.
-size_t ScoresStride(int64_t context_length) {
-  return (static_cast<size_t>(context_length) + kBlock - 1) / kBlock * kBlock + kBlock;
-}
+// Room for the scores of all positions, in whole blocks, and for the denominator; or for weights up
+// to a multiple of kSumTokens. Not a power of two for the usual contexts, so that rows do not fall
+// on the same cache sets.
+size_t ScoresStride(int64_t context_length) { return Blocks(context_length) * kBlock + kBlock; }
+static_assert(kSumTokens <= 2 * kBlock);
 
 size_t Rows(int64_t group) { return static_cast<size_t>(Attention::MostTokens(group) * group); }
 
@@ -33,8 +29,12 @@ int64_t Attention::MostTokens(int64_t group) {
 }
 
 size_t Attention::ScratchFloats(int64_t group, int64_t head_dim, int64_t context_length) {
-  // See Run(): out, gathered, scores, and weights, which may be half as wide.
-  return Rows(group) * (2 * static_cast<size_t>(head_dim) + 2 * ScoresStride(context_length));
+  // See Compute(): blocks, out, gathered, scores, and weights, which may be half as wide. In whole
+  // cache lines.
+  const size_t floats =
+      Blocks(context_length) * sizeof(void*) / sizeof(float) +
+      Rows(group) * (2 * static_cast<size_t>(head_dim) + 2 * ScoresStride(context_length));
+  return (floats + 15) / 16 * 16;
 }
 
 const float* Attention::Run(const AttentionTokens& tokens, int64_t kv_head,
@@ -59,51 +59,38 @@ const float* Attention::Compute(const Steps<T>& steps, const AttentionTokens& to
   const size_t end = first + n_tokens;  // Positions that the last token sees.
   const size_t rows = n_tokens * heads;
   const size_t stride = ScoresStride(context_length);
-  const size_t block_bytes = kBlock * dim * sizeof(T);
+  const size_t blocks = (end + kBlock - 1) / kBlock;
+  const size_t whole_sums = (end + kSumTokens - 1) / kSumTokens * kSumTokens;
 
-  float* const out = scratch;                                        // [rows, dim]
-  float* const scores = out + rows * dim;                            // [rows, stride]
-  T* const gathered = reinterpret_cast<T*>(scores + rows * stride);  // [rows, dim]
-  T* const weights = gathered + rows * dim;                          // [rows, stride]
+  auto** const block = reinterpret_cast<const T**>(scratch);             // [blocks]
+  float* const out = scratch + Blocks(context_length) * sizeof(T*) / 4;  // [rows, dim]
+  float* const scores = out + rows * dim;                                // [rows, stride]
+  T* const gathered = reinterpret_cast<T*>(scores + rows * stride);      // [rows, dim]
+  T* const weights = gathered + rows * dim;                              // [rows, stride]
   for (size_t i = 0; i < n_tokens; ++i) {
     std::memcpy(gathered + i * heads * dim, queries + i * query_stride, heads * dim * sizeof(T));
   }
 
-  for (size_t begin = 0; begin < end; begin += kBlock) {
-    if (begin + kBlock < end) {
-      Prefetch(cache.Keys(tokens.blocks[begin / kBlock + 1], layer, kv_head), block_bytes);
-    }
-    const void* const keys = cache.Keys(tokens.blocks[begin / kBlock], layer, kv_head);
-    steps.scores(static_cast<const T*>(keys), dim, gathered, rows, scores + begin, stride);
+  for (size_t b = 0; b < blocks; ++b) {
+    block[b] = static_cast<const T*>(cache.Keys(tokens.blocks[b], layer, kv_head));
   }
+  steps.scores(block, blocks, dim, gathered, rows, scores, stride);
 
-  // Each denominator stands at the end of its row of scores.
+  // A token sees the positions up to its own: others weigh nothing. Each denominator stands at the
+  // end of its row of scores.
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
   for (size_t row = 0; row < rows; ++row) {
     float* const row_scores = scores + row * stride;
-    row_scores[stride - 1] =
-        steps.softmax(row_scores, first + row / heads + 1, scale, weights + row * stride);
+    T* const row_weights = weights + row * stride;
+    const size_t seen = first + row / heads + 1;
+    row_scores[stride - 1] = steps.softmax(row_scores, seen, scale, row_weights);
+    std::fill(row_weights + seen, row_weights + whole_sums, T{});
   }
 
-  std::fill(out, out + rows * dim, 0.0F);
-  for (size_t begin = 0; begin < end; begin += kBlock) {
-    if (begin + kBlock < end) {
-      Prefetch(cache.Values(tokens.blocks[begin / kBlock + 1], layer, kv_head), block_bytes);
-    }
-    const auto* const values =
-        static_cast<const T*>(cache.Values(tokens.blocks[begin / kBlock], layer, kv_head));
-    if (begin + kBlock <= first + 1) {
-      steps.weighted_sum(values, kBlock, dim, weights + begin, stride, rows, out);
-      continue;
-    }
-    // Not all tokens see all of this block.
-    for (size_t i = 0; i < n_tokens; ++i) {
-      if (begin > first + i) continue;
-      const size_t row = i * heads;
-      steps.weighted_sum(values, std::min(kBlock, first + i + 1 - begin), dim,
-                         weights + row * stride + begin, stride, heads, out + row * dim);
-    }
+  for (size_t b = 0; b < blocks; ++b) {
+    block[b] = static_cast<const T*>(cache.Values(tokens.blocks[b], layer, kv_head));
   }
+  steps.weighted_sum(block, end, dim, weights, stride, rows, out);
 
   for (size_t row = 0; row < rows; ++row) {
     const float factor = 1 / scores[row * stride + stride - 1];

@@ -48,10 +48,10 @@ struct Attention {
   // The kernels for one type of the cache.
   template <typename T>
   struct Steps {
-    void (*scores)(const T* keys, size_t dim, const T* queries, size_t n, float* scores,
-                   size_t scores_stride);
+    void (*scores)(const T* const* blocks, size_t count, size_t dim, const T* queries, size_t n,
+                   float* scores, size_t scores_stride);
     float (*softmax)(const float* scores, size_t count, float scale, T* out);
-    void (*weighted_sum)(const T* values, size_t count, size_t dim, const T* weights,
+    void (*weighted_sum)(const T* const* blocks, size_t count, size_t dim, const T* weights,
                          size_t weights_stride, size_t n, float* out);
   };
   template <typename T>

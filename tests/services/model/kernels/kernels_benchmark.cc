@@ -49,15 +49,20 @@ void MatMul(benchmark::State& state, const Kernels& kernels, size_t cols) {
 
 constexpr size_t kPositions = 4096;
 
+std::vector<const Bf16*> Blocks(size_t dim) {
+  std::vector<const Bf16*> blocks;
+  for (size_t t = 0; t < kPositions; t += kKeyTokens) blocks.push_back(Weights().data() + t * dim);
+  return blocks;
+}
+
 void AttentionScores(benchmark::State& state, const Kernels& kernels, size_t dim) {
   const auto n = static_cast<size_t>(state.range(0));
   const AlignedVector<Bf16> queries(n * dim, ToBf16(0.5F));
   AlignedVector<float> scores(n * (kPositions + 16));
+  const std::vector<const Bf16*> blocks = Blocks(dim);
   for (auto _ : state) {
-    for (size_t t = 0; t < kPositions; t += kKeyTokens) {
-      kernels.scores_bf16(Weights().data() + t * dim, dim, queries.data(), n, scores.data() + t,
-                          kPositions + 16);
-    }
+    kernels.scores_bf16(blocks.data(), blocks.size(), dim, queries.data(), n, scores.data(),
+                        kPositions + 16);
     benchmark::ClobberMemory();
   }
   Report(state, static_cast<double>(kPositions * dim * sizeof(Bf16)),
@@ -68,11 +73,10 @@ void AttentionSums(benchmark::State& state, const Kernels& kernels, size_t dim) 
   const auto n = static_cast<size_t>(state.range(0));
   const AlignedVector<Bf16> weights(n * (kPositions + 16), ToBf16(0.5F));
   AlignedVector<float> out(n * dim);
+  const std::vector<const Bf16*> blocks = Blocks(dim);
   for (auto _ : state) {
-    for (size_t t = 0; t < kPositions; t += kKeyTokens) {
-      kernels.weighted_sum_bf16(Weights().data() + t * dim, kKeyTokens, dim, weights.data() + t,
-                                kPositions + 16, n, out.data());
-    }
+    kernels.weighted_sum_bf16(blocks.data(), kPositions, dim, weights.data(), kPositions + 16, n,
+                              out.data());
     benchmark::ClobberMemory();
   }
   Report(state, static_cast<double>(kPositions * dim * sizeof(Bf16)),

@@ -148,31 +148,50 @@ TEST(AmxTest, SumsAreThoseOfTheSpecificationToTheBit) {
   }
 }
 
+// Blocks of kKeyTokens tokens, of `dim` elements each, in reverse order of memory.
+template <typename T>
+std::vector<const T*> BlocksOf(const std::vector<T>& elements, size_t dim) {
+  std::vector<const T*> blocks;
+  for (size_t at = elements.size(); at > 0; at -= kKeyTokens * dim) {
+    blocks.push_back(elements.data() + at - kKeyTokens * dim);
+  }
+  return blocks;
+}
+
+// Scores of all queries at once must be the scalar ones within rounding, and to the bit those of
+// fewer queries and blocks.
+template <typename T>
+void ExpectScalarScores(void (*scalar)(const T* const*, size_t, size_t, const T*, size_t, float*,
+                                       size_t),
+                        void (*scores)(const T* const*, size_t, size_t, const T*, size_t, float*,
+                                       size_t),
+                        const std::vector<T>& keys, const std::vector<T>& queries, size_t dim) {
+  const std::vector<const T*> blocks = BlocksOf(keys, dim);
+  const size_t all = queries.size() / dim;
+  const size_t stride = blocks.size() * kKeyTokens + 5;
+  std::vector<float> expected(all * stride), found = expected;
+  scalar(blocks.data(), blocks.size(), dim, queries.data(), all, expected.data(), stride);
+  scores(blocks.data(), blocks.size(), dim, queries.data(), all, found.data(), stride);
+  for (size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], expected[i], 1e-4) << dim;
+  for (const size_t n : {1, 2, 3, 7, 8, 16, 17}) {
+    std::vector<float> part(n * stride);
+    scores(blocks.data() + 1, 1, dim, queries.data() + 5 * dim, n, part.data(), stride);
+    for (size_t q = 0; q < n; ++q) {
+      for (size_t t = 0; t < kKeyTokens; ++t) {
+        ASSERT_EQ(part[q * stride + t], found[(5 + q) * stride + kKeyTokens + t]) << dim;
+      }
+    }
+  }
+}
+
 TEST_P(KernelsTest, ScoresAreTheScalarOnesWithinRoundingHoweverManyQueries) {
   const Kernels& scalar = *SupportedKernels().front();
-  for (const size_t dim : {2, 6, 8, 36, 64, 128}) {
-    constexpr size_t kQueries = 31;
-    constexpr size_t kStride = kKeyTokens + 5;
-    const auto keys = RandomFloats(kKeyTokens * dim, 5);
-    const auto queries = RandomFloats(kQueries * dim, 6);
-    const auto keys16 = Rounded(keys);
-    const auto queries16 = Rounded(queries);
-    std::vector<float> expected(kQueries * kStride), found = expected;
-    const auto compare = [&] {
-      for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-4);
-    };
-    scalar.scores_f32(keys.data(), dim, queries.data(), kQueries, expected.data(), kStride);
-    GetParam()->scores_f32(keys.data(), dim, queries.data(), kQueries, found.data(), kStride);
-    compare();
-    scalar.scores_bf16(keys16.data(), dim, queries16.data(), kQueries, expected.data(), kStride);
-    GetParam()->scores_bf16(keys16.data(), dim, queries16.data(), kQueries, found.data(), kStride);
-    compare();
-    for (const size_t n : {1, 2, 3, 7, 8, 16}) {
-      std::vector<float> part(n * kStride);
-      GetParam()->scores_bf16(keys16.data(), dim, queries16.data() + 5 * dim, n, part.data(),
-                              kStride);
-      for (size_t i = 0; i < part.size(); ++i) EXPECT_EQ(part[i], found[5 * kStride + i]);
-    }
+  for (const size_t dim : {2, 6, 8, 32, 36, 64, 100, 128}) {
+    const auto keys = RandomFloats(3 * kKeyTokens * dim, 5);
+    const auto queries = RandomFloats(45 * dim, 6);
+    ExpectScalarScores(scalar.scores_f32, GetParam()->scores_f32, keys, queries, dim);
+    ExpectScalarScores(scalar.scores_bf16, GetParam()->scores_bf16, Rounded(keys), Rounded(queries),
+                       dim);
   }
 }
 
@@ -181,46 +200,65 @@ TEST_P(KernelsTest, ScoresAreThoseOfTheTransposedKeys) {
   std::vector<float> keys(8 * kKeyTokens), query(8), scores(kKeyTokens);
   query[4] = 2;
   keys[4 * kKeyTokens + 3] = 1;
-  GetParam()->scores_f32(keys.data(), 8, query.data(), 1, scores.data(), kKeyTokens);
+  const float* const block = keys.data();
+  GetParam()->scores_f32(&block, 1, 8, query.data(), 1, scores.data(), kKeyTokens);
   for (size_t t = 0; t < kKeyTokens; ++t) EXPECT_EQ(scores[t], t == 3 ? 2 : 0);
   std::vector<Bf16> keys16(keys.size());
   keys16[4 * kKeyTokens + size_t{2} * 3] = ToBf16(1);
-  GetParam()->scores_bf16(keys16.data(), 8, Rounded(query).data(), 1, scores.data(), kKeyTokens);
+  const Bf16* const block16 = keys16.data();
+  GetParam()->scores_bf16(&block16, 1, 8, Rounded(query).data(), 1, scores.data(), kKeyTokens);
   for (size_t t = 0; t < kKeyTokens; ++t) EXPECT_EQ(scores[t], t == 3 ? 2 : 0);
 }
 
 // Sums of all queries at once must be the scalar ones within rounding, and to the bit those of each
-// query alone, the values in two parts as the blocks of the cache come.
+// query alone, also where more tokens follow, of weight zero. What lies behind the last token must
+// not matter.
 template <typename T>
-void ExpectScalarSums(void (*scalar)(const T*, size_t, size_t, const T*, size_t, size_t, float*),
-                      void (*sum)(const T*, size_t, size_t, const T*, size_t, size_t, float*),
-                      const std::vector<T>& values, size_t count, size_t dim,
-                      const std::vector<T>& weights) {
-  const size_t queries = weights.size() / count;
-  std::vector<float> expected(queries * dim, 0.5F), found = expected;
-  scalar(values.data(), count, dim, weights.data(), count, queries, expected.data());
-  sum(values.data(), count, dim, weights.data(), count, queries, found.data());
-  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5) << dim;
+void ExpectScalarSums(
+    void (*scalar)(const T* const*, size_t, size_t, const T*, size_t, size_t, float*),
+    void (*sum)(const T* const*, size_t, size_t, const T*, size_t, size_t, float*),
+    std::vector<T> values, size_t count, size_t dim, std::vector<T> weights, T not_a_number) {
+  const std::vector<const T*> blocks = BlocksOf(values, dim);
+  const size_t stride = blocks.size() * kKeyTokens;
+  const size_t queries = weights.size() / stride;
   for (size_t q = 0; q < queries; ++q) {
-    const size_t first = count / 4 * 2;
-    std::vector<float> alone(dim, 0.5F);
-    sum(values.data(), first, dim, weights.data() + q * count, count, 1, alone.data());
-    sum(values.data() + first * dim, count - first, dim, weights.data() + q * count + first, count,
-        1, alone.data());
-    for (size_t d = 0; d < dim; ++d) EXPECT_EQ(alone[d], found[q * dim + d]) << dim;
+    std::fill(weights.begin() + static_cast<ptrdiff_t>(q * stride + count),
+              weights.begin() + static_cast<ptrdiff_t>((q + 1) * stride), T{});
+  }
+  std::vector<float> longer(queries * dim);
+  sum(blocks.data(), stride, dim, weights.data(), stride, queries, longer.data());
+  for (size_t t = count; t < stride; ++t) {
+    const size_t block = static_cast<size_t>(blocks[t / kKeyTokens] - values.data());
+    std::fill_n(values.begin() + static_cast<ptrdiff_t>(block + t % kKeyTokens * dim), dim,
+                not_a_number);
+  }
+  std::vector<float> expected(queries * dim, 7), found = expected;
+  scalar(blocks.data(), count, dim, weights.data(), stride, queries, expected.data());
+  sum(blocks.data(), count, dim, weights.data(), stride, queries, found.data());
+  // Sums of products of values around 1, in another order.
+  const float tolerance = 3e-7F * static_cast<float>(count) * 4;
+  for (size_t i = 0; i < found.size(); ++i) {
+    ASSERT_NEAR(found[i], expected[i], tolerance) << count << " of " << dim;
+    ASSERT_EQ(found[i], longer[i]) << count << " of " << dim;
+  }
+  for (size_t q = 0; q < queries; ++q) {
+    std::vector<float> alone(dim, 7);
+    sum(blocks.data(), count, dim, weights.data() + q * stride, stride, 1, alone.data());
+    for (size_t d = 0; d < dim; ++d) ASSERT_EQ(alone[d], found[q * dim + d]) << dim;
   }
 }
 
 TEST_P(KernelsTest, WeightedSumsAreTheScalarOnesWithinRoundingHoweverManyQueries) {
   const Kernels& scalar = *SupportedKernels().front();
   for (const size_t dim : {2, 6, 8, 10, 16, 36, 64, 100, 128}) {
-    for (const size_t count : {1, 15, 16}) {
-      const auto values = RandomFloats(count * dim, 5);
-      const auto weights = RandomFloats(9 * count, 6);
+    for (const size_t count : {1, 15, 16, 17, 32, 33, 250, 272}) {
+      const size_t tokens = (count + 2 * kSumTokens - 1) / kSumTokens * kSumTokens;
+      const auto values = RandomFloats(tokens * dim, 5);
+      const auto weights = RandomFloats(37 * tokens, 6);
       ExpectScalarSums(scalar.weighted_sum_f32, GetParam()->weighted_sum_f32, values, count, dim,
-                       weights);
+                       weights, std::nanf(""));
       ExpectScalarSums(scalar.weighted_sum_bf16, GetParam()->weighted_sum_bf16, Rounded(values),
-                       count, dim, Rounded(weights));
+                       count, dim, Rounded(weights), ToBf16(std::nanf("")));
     }
   }
 }

@@ -1,0 +1,162 @@
+// No include guard and no includes: a part of kernels_amx_bf16.cc. Attention: the rows of a tile
+// are queries, whose scores and sums are computed kPanel at a time.
+
+// The values of so many tokens stay in the first-level cache while all elements pass by.
+constexpr size_t kCachedTokens = 256;
+static_assert(kKeyTokens == kTile && kSumTokens == kDepth);
+
+// One tile of queries or two, against the keys of a block: as they lie, 16 rows of pairs of
+// elements for every kDepth, a pair of each token. Elements that are left fill the registers 2, 3
+// and 7.
+template <bool TwoRows>
+LLAMA_TARGET inline void BlockScores(const Bf16* keys, size_t dim, const Bf16* queries,
+                                     float* scores, size_t scores_stride) {
+  const size_t query_bytes = dim * sizeof *queries;
+  const Bf16* const second = queries + kTile * dim;
+  Zero<0>();
+  if constexpr (TwoRows) Zero<1>();
+  size_t d = 0;
+  for (; d + kDepth <= dim; d += kDepth) {
+    Load<6>(keys + d * kKeyTokens, kRowBytes);
+    Load<4>(queries + d, query_bytes);
+    MultiplyAdd<0, 4, 6>();
+    Zero<4>();
+    if constexpr (TwoRows) {
+      Load<5>(second + d, query_bytes);
+      MultiplyAdd<1, 5, 6>();
+      Zero<5>();
+    }
+    Zero<6>();
+  }
+  if (d < dim) {
+    Load<7>(keys + d * kKeyTokens, kRowBytes);
+    Load<2>(queries + d, query_bytes);
+    MultiplyAdd<0, 2, 7>();
+    if constexpr (TwoRows) {
+      Load<3>(second + d, query_bytes);
+      MultiplyAdd<1, 3, 7>();
+    }
+  }
+  Store<0>(scores, scores_stride * sizeof *scores);
+  if constexpr (TwoRows) Store<1>(scores + kTile * scores_stride, scores_stride * sizeof *scores);
+}
+
+LLAMA_TARGET void Scores(const Bf16* const* blocks, size_t count, size_t dim, const Bf16* queries,
+                         size_t n, float* scores, size_t scores_stride) {
+  const size_t rest = dim % kDepth;
+  for (size_t q = 0; q < n; q += kPanel) {
+    const size_t rows = std::min(kPanel, n - q);
+    TileShapes shapes;
+    for (const size_t i : {0, 1}) {
+      const size_t tile_rows = i == 0 ? std::min(rows, kTile) : rows - std::min(rows, kTile);
+      shapes.Set(i, tile_rows, kTile * sizeof(float));
+      shapes.Set(2 + i, tile_rows, rest * sizeof(Bf16));
+      shapes.Set(4 + i, tile_rows, kRowBytes);
+    }
+    shapes.Set(6, kTile, kRowBytes);
+    shapes.Set(7, rest / 2, kRowBytes);
+    Configure(&shapes);
+    for (size_t b = 0; b < count; ++b) {
+      if (b + 1 < count) PrefetchBlock(blocks[b + 1], dim);
+      float* const out = scores + q * scores_stride + b * kKeyTokens;
+      if (rows > kTile) {
+        BlockScores<true>(blocks[b], dim, queries + q * dim, out, scores_stride);
+      } else {
+        BlockScores<false>(blocks[b], dim, queries + q * dim, out, scores_stride);
+      }
+    }
+  }
+  Release();
+}
+
+// Values of kDepth tokens from t on, `width` elements from d of each, as tdpbf16ps takes them: two
+// tiles of 16 elements side by side, in rows of pairs of tokens. Tokens from `count` on are zeros.
+LLAMA_TARGET void PairValues(const Bf16* const* blocks, size_t t, size_t count, size_t dim,
+                             size_t d, size_t width, Bf16 (&pairs)[2][kTile][kDepth]) {
+  // The elements of two tokens by turns: those of the second have 32 added to their index.
+  const __m512i low_order = _mm512_set_epi32(
+      0x2F000F, 0x2E000E, 0x2D000D, 0x2C000C, 0x2B000B, 0x2A000A, 0x290009, 0x280008, 0x270007,
+      0x260006, 0x250005, 0x240004, 0x230003, 0x220002, 0x210001, 0x200000);
+  const __m512i high_order = _mm512_add_epi32(low_order, _mm512_set1_epi32(0x100010));
+  const auto mask = static_cast<__mmask32>((uint64_t{1} << width) - 1);
+  for (size_t i = 0; i < kTile; ++i) {
+    const size_t token = t + 2 * i;
+    __m512i first = _mm512_setzero_si512();
+    __m512i second = first;
+    if (token < count) {
+      const Bf16* const values = blocks[token / kKeyTokens] + token % kKeyTokens * dim + d;
+      first = _mm512_maskz_loadu_epi16(mask, values);
+      if (token + 1 < count) second = _mm512_maskz_loadu_epi16(mask, values + dim);
+    }
+    _mm512_store_si512(pairs[0][i], _mm512_permutex2var_epi16(first, low_order, second));
+    _mm512_store_si512(pairs[1][i], _mm512_permutex2var_epi16(first, high_order, second));
+  }
+}
+
+// Tokens [begin, end) of the sum, for the elements of a panel, `width` from d on.
+template <bool TwoRows, bool TwoColumns>
+LLAMA_TARGET void PanelSum(const Bf16* const* blocks, size_t begin, size_t end, size_t count,
+                           size_t dim, size_t d, size_t width, const Bf16* weights,
+                           size_t weights_stride, float* out) {
+  const size_t out_bytes = dim * sizeof *out;
+  const size_t weights_bytes = weights_stride * sizeof *weights;
+  float* const second = out + kTile * dim;
+  if (begin > 0) {
+    Load<0>(out + d, out_bytes);
+    if constexpr (TwoColumns) Load<1>(out + d + kTile, out_bytes);
+    if constexpr (TwoRows) Load<2>(second + d, out_bytes);
+    if constexpr (TwoRows && TwoColumns) Load<3>(second + d + kTile, out_bytes);
+  } else {
+    Zero<0>();
+    if constexpr (TwoColumns) Zero<1>();
+    if constexpr (TwoRows) Zero<2>();
+    if constexpr (TwoRows && TwoColumns) Zero<3>();
+  }
+  alignas(64) Bf16 pairs[2][kTile][kDepth];
+  for (size_t t = begin; t < end; t += kSumTokens) {
+    PairValues(blocks, t, count, dim, d, width, pairs);
+    Load<4>(weights + t, weights_bytes);
+    Load<6>(pairs[0], kRowBytes);
+    MultiplyAdd<0, 4, 6>();
+    if constexpr (TwoColumns) {
+      Load<7>(pairs[1], kRowBytes);
+      MultiplyAdd<1, 4, 7>();
+    }
+    Zero<4>();
+    if constexpr (TwoRows) {
+      Load<5>(weights + kTile * weights_stride + t, weights_bytes);
+      MultiplyAdd<2, 5, 6>();
+      if constexpr (TwoColumns) MultiplyAdd<3, 5, 7>();
+      Zero<5>();
+    }
+    Zero<6>();
+    if constexpr (TwoColumns) Zero<7>();
+  }
+  Store<0>(out + d, out_bytes);
+  if constexpr (TwoColumns) Store<1>(out + d + kTile, out_bytes);
+  if constexpr (TwoRows) Store<2>(second + d, out_bytes);
+  if constexpr (TwoRows && TwoColumns) Store<3>(second + d + kTile, out_bytes);
+}
+
+LLAMA_TARGET void WeightedSum(const Bf16* const* blocks, size_t count, size_t dim,
+                              const Bf16* weights, size_t weights_stride, size_t n, float* out) {
+  for (size_t q = 0; q < n; q += kPanel) {
+    const size_t rows = std::min(kPanel, n - q);
+    size_t shaped = 0;  // For panels of that width.
+    for (size_t begin = 0; begin < count; begin += kCachedTokens) {
+      const size_t end = std::min(count, begin + kCachedTokens);
+      for (size_t d = 0; d < dim; d += kPanel) {
+        const size_t width = std::min(kPanel, dim - d);
+        if (width != shaped)
+          ShapePanel(rows, std::min(width, kTile), width - std::min(width, kTile));
+        shaped = width;
+        const auto panel_sum =
+            rows > kTile ? (width > kTile ? PanelSum<true, true> : PanelSum<true, false>)
+                         : (width > kTile ? PanelSum<false, true> : PanelSum<false, false>);
+        panel_sum(blocks, begin, end, count, dim, d, width, weights + q * weights_stride,
+                  weights_stride, out + q * dim);
+      }
+    }
+  }
+  Release();
+}

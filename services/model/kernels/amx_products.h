@@ -1,0 +1,243 @@
+// No include guard and no includes: a part of kernels_amx_bf16.cc. Products of rows of weights and
+// packed columns.
+
+// The columns whose packed blocks stay in the second-level cache while all rows pass by, the
+// elements of such a block, and the rows whose sums wait there for the next block.
+constexpr size_t kGroupColumns = 256;
+constexpr size_t kBlockDepth = 2048;
+constexpr size_t kChunkRows = 256;
+
+size_t StepsOf(size_t cols) { return (cols + kDepth - 1) / kDepth; }
+
+// Of each tile of columns, step by step, 16 rows of pairs of elements, a pair of each column: as
+// tdpbf16ps takes them. Zeros stand behind the last elements, and after the last columns.
+LLAMA_TARGET void Pack(const Bf16* x, size_t cols, size_t n, size_t begin, size_t end,
+                       Bf16* packed) {
+  if (n == 1) {
+    std::memcpy(packed, x, cols * sizeof *x);
+    std::fill(packed + cols, packed + PackedLength(1, cols), Bf16{});
+    return;
+  }
+  const size_t width = std::min(n, kTile);
+  for (size_t c = begin; c < end; c += kTile) {
+    const size_t columns = std::min(kTile, end - c);
+    Bf16* out = packed + c * StepsOf(cols) * kDepth;
+    for (size_t k = 0; k < cols; k += kDepth) {
+      __m512i pairs[kTile];
+      if (k + kDepth <= cols) {
+        Transpose(x + c * cols + k, cols * sizeof *x, columns, pairs);
+      } else {
+        Bf16 rest[kTile][kDepth] = {};
+        for (size_t i = 0; i < columns; ++i) {
+          std::memcpy(rest[i], x + (c + i) * cols + k, (cols - k) * sizeof *x);
+        }
+        Transpose(rest, sizeof rest[0], columns, pairs);
+      }
+      for (size_t i = 0; i < kTile; ++i, out += 2 * width) {
+        _mm512_mask_storeu_epi32(out, First(width), pairs[i]);
+      }
+    }
+  }
+}
+
+// Of a panel, by tile of rows and of columns.
+using Sums = float[2][2][kTile][kTile];
+
+// y[c, r] = sums[r, c].
+LLAMA_TARGET void StoreColumns(const float (&sums)[kTile][kTile], size_t rows, size_t columns,
+                               float* y, size_t y_stride) {
+  __m512i by_column[kTile];
+  Transpose(sums, sizeof sums[0], kTile, by_column);
+  for (size_t c = 0; c < columns; ++c) {
+    _mm512_mask_storeu_epi32(y + c * y_stride, First(rows), by_column[c]);
+  }
+}
+
+// Prefetches a block of rows line by line, some with each step of what is computed meanwhile.
+struct RowsAhead {
+  const std::byte* line;
+  size_t row_lines;
+  size_t row_gap;  // Bytes from the end of a row of the block to the next row.
+  size_t left;     // Lines.
+  size_t per_step;
+  size_t done = 0;  // Of the row.
+
+  LLAMA_TARGET void Step() {
+    for (size_t i = 0; i < per_step && left > 0; ++i, --left) {
+      _mm_prefetch(line, _MM_HINT_T1);
+      line += kRowBytes;
+      if (++done < row_lines) continue;
+      line += row_gap;
+      done = 0;
+    }
+  }
+};
+
+// A block of two tiles of rows, or one, and of two tiles of columns, or one.
+struct PanelProduct {
+  const Bf16* w;
+  size_t w_stride;
+  // The last step, if it is not whole, of the rows, with zeros behind it: [kPanel, kDepth]. Or
+  // null.
+  const Bf16* w_end;
+  const Bf16* x;
+  size_t x_width;   // Columns of a tile.
+  size_t x_stride;  // From tile to tile.
+  size_t steps;     // That are whole.
+  bool add;         // To what the sums are.
+};
+
+// A register that has served is zeroed, which costs nothing, so that the processor can rename it:
+// while another program runs on the core, half of them are taken, and products that waited for
+// registers were 40 % slower.
+template <bool TwoRows, bool TwoColumns>
+LLAMA_TARGET inline void Step(const Bf16* w, size_t w_stride, const Bf16* x,
+                              const PanelProduct& product) {
+  const size_t x_bytes = 2 * product.x_width * sizeof *x;
+  Load<4>(w, w_stride * sizeof *w);
+  Load<6>(x, x_bytes);
+  MultiplyAdd<0, 4, 6>();
+  if constexpr (TwoColumns) {
+    Load<7>(x + product.x_stride, x_bytes);
+    MultiplyAdd<1, 4, 7>();
+  }
+  Zero<4>();
+  if constexpr (TwoRows) {
+    Load<5>(w + kTile * w_stride, w_stride * sizeof *w);
+    MultiplyAdd<2, 5, 6>();
+    if constexpr (TwoColumns) MultiplyAdd<3, 5, 7>();
+    Zero<5>();
+  }
+  Zero<6>();
+  if constexpr (TwoColumns) Zero<7>();
+}
+
+template <bool TwoRows, bool TwoColumns>
+LLAMA_TARGET void Multiply(const PanelProduct& product, RowsAhead& ahead, Sums& sums) {
+  constexpr size_t kSumsStride = kTile * sizeof(float);
+  if (product.add) {
+    Load<0>(sums[0][0], kSumsStride);
+    if constexpr (TwoColumns) Load<1>(sums[0][1], kSumsStride);
+    if constexpr (TwoRows) Load<2>(sums[1][0], kSumsStride);
+    if constexpr (TwoRows && TwoColumns) Load<3>(sums[1][1], kSumsStride);
+  } else {
+    Zero<0>();
+    if constexpr (TwoColumns) Zero<1>();
+    if constexpr (TwoRows) Zero<2>();
+    if constexpr (TwoRows && TwoColumns) Zero<3>();
+  }
+  RowsAhead next = ahead;
+  const Bf16* w = product.w;
+  const Bf16* x = product.x;
+  for (size_t s = 0; s < product.steps; ++s, w += kDepth, x += kDepth * product.x_width) {
+    next.Step();
+    Step<TwoRows, TwoColumns>(w, product.w_stride, x, product);
+  }
+  if (product.w_end != nullptr) Step<TwoRows, TwoColumns>(product.w_end, kDepth, x, product);
+  ahead = next;
+  Store<0>(sums[0][0], kSumsStride);
+  if constexpr (TwoColumns) Store<1>(sums[0][1], kSumsStride);
+  if constexpr (TwoRows) Store<2>(sums[1][0], kSumsStride);
+  if constexpr (TwoRows && TwoColumns) Store<3>(sums[1][1], kSumsStride);
+}
+
+LLAMA_TARGET void Multiply(bool two_rows, bool two_columns, const PanelProduct& product,
+                           RowsAhead& ahead, Sums& sums) {
+  if (two_rows && two_columns) return Multiply<true, true>(product, ahead, sums);
+  if (two_rows) return Multiply<true, false>(product, ahead, sums);
+  if (two_columns) return Multiply<false, true>(product, ahead, sums);
+  Multiply<false, false>(product, ahead, sums);
+}
+
+// A product of rows, and how it is cut.
+struct Cut {
+  const Bf16* w;
+  size_t rows;
+  size_t cols;
+  const Bf16* x;
+  size_t n;
+  size_t width;       // Columns of a tile.
+  size_t panel_rows;  // At most kPanel.
+};
+
+// Steps [begin, end) of the rows from r, against the tiles of columns [first, last).
+LLAMA_TARGET void Panel(const Cut& cut, size_t r, size_t begin, size_t end, size_t first,
+                        size_t last, Sums* sums) {
+  const size_t cols = cut.cols;
+  const size_t rows = std::min(cut.panel_rows, cut.rows - r);
+  const size_t pairs = (last - first + 1) / 2;
+  const Bf16* const w = cut.w + r * cols;
+  const size_t whole = std::min(end, cols / kDepth);
+  alignas(64) Bf16 w_end[kPanel][kDepth];
+  if (whole < end) {
+    std::fill_n(w_end[0], kPanel * kDepth, Bf16{});
+    for (size_t i = 0; i < rows; ++i) {
+      std::memcpy(w_end[i], w + i * cols + whole * kDepth, (cols - whole * kDepth) * sizeof *w);
+    }
+  }
+  const size_t next_rows = std::min(cut.panel_rows, cut.rows - r - rows);
+  RowsAhead ahead = {.line = reinterpret_cast<const std::byte*>(w + rows * cols + begin * kDepth),
+                     .row_lines = whole - begin,
+                     .row_gap = (cols - (whole - begin) * kDepth) * sizeof *w,
+                     .left = next_rows * (whole - begin),
+                     .per_step = (next_rows + pairs - 1) / pairs};
+  if (rows < cut.panel_rows) ShapePanel(rows, cut.width, cut.width);
+  for (size_t p = 0; p < pairs; ++p) {
+    const size_t tile = first + 2 * p;
+    Multiply(rows > kTile, tile + 1 < last,
+             {.w = w + begin * kDepth,
+              .w_stride = cols,
+              .w_end = whole < end ? w_end[0] : nullptr,
+              .x = cut.x + (tile * StepsOf(cols) + begin) * kDepth * cut.width,
+              .x_width = cut.width,
+              .x_stride = StepsOf(cols) * kDepth * cut.width,
+              .steps = whole - begin,
+              .add = begin > 0},
+             ahead, sums[p]);
+  }
+  if (rows < cut.panel_rows) ShapePanel(cut.panel_rows, cut.width, cut.width);
+}
+
+LLAMA_TARGET void MatMul(const Bf16* w, size_t rows, size_t cols, const Bf16* x, size_t n, float* y,
+                         size_t y_stride) {
+  if (n == 0) return;
+  alignas(64) Sums sums[kChunkRows / kPanel * (kGroupColumns / kPanel)];
+  // A single tile of columns needs not be cut, and memory is waited for: one long stream of rows,
+  // of which the next tile's are prefetched.
+  const bool single = n <= kTile;
+  const Cut cut = {.w = w,
+                   .rows = rows,
+                   .cols = cols,
+                   .x = x,
+                   .n = n,
+                   .width = std::min(n, kTile),
+                   .panel_rows = single ? kTile : kPanel};
+  const size_t steps = StepsOf(cols);
+  const size_t blocks = single ? 1 : (steps * kDepth + kBlockDepth - 1) / kBlockDepth;
+  const size_t tiles = (n + kTile - 1) / kTile;
+  const size_t groups = (n + kGroupColumns - 1) / kGroupColumns;
+  ShapePanel(cut.panel_rows, cut.width, cut.width);
+  for (size_t g = 0; g < groups; ++g) {
+    const size_t first = tiles * g / groups;
+    const size_t last = tiles * (g + 1) / groups;
+    const size_t pairs = (last - first + 1) / 2;
+    for (size_t chunk = 0; chunk < rows; chunk += kChunkRows) {
+      const size_t chunk_end = std::min(rows, chunk + kChunkRows);
+      for (size_t b = 0; b < blocks; ++b) {
+        for (size_t r = chunk; r < chunk_end; r += cut.panel_rows) {
+          Sums* const panel_sums = sums + (r - chunk) / cut.panel_rows * pairs;
+          Panel(cut, r, steps * b / blocks, steps * (b + 1) / blocks, first, last, panel_sums);
+          if (b + 1 < blocks) continue;
+          for (size_t row = r; row < std::min(chunk_end, r + cut.panel_rows); row += kTile) {
+            for (size_t t = first; t < last; ++t) {
+              StoreColumns(panel_sums[(t - first) / 2][(row - r) / kTile][(t - first) % 2],
+                           std::min(kTile, rows - row), std::min(kTile, n - t * kTile),
+                           y + t * kTile * y_stride + row, y_stride);
+            }
+          }
+        }
+      }
+    }
+  }
+  Release();
+}
