@@ -158,9 +158,32 @@ struct Cut {
   size_t n;
   size_t width;       // Columns of a tile.
   size_t panel_rows;  // At most kPanel.
+  float* y;
+  size_t y_stride;
 };
 
-// Steps [begin, end) of the rows from r, against the tiles of columns [first, last).
+// Two by two tiles of results, or fewer, at row r and column c.
+LLAMA_TARGET void PrefetchResults(const Cut& cut, size_t r, size_t c) {
+  const size_t end = std::min(cut.n, c + kPanel);
+  for (; c < end; ++c) {
+    for (size_t row = r; row < std::min(cut.rows, r + cut.panel_rows); row += kTile) {
+      __builtin_prefetch(cut.y + c * cut.y_stride + row, 1);
+    }
+  }
+}
+LLAMA_TARGET void StoreResults(const Cut& cut, size_t r, size_t c, const Sums& sums) {
+  for (size_t i = 0; i * kTile < cut.panel_rows && r + i * kTile < cut.rows; ++i) {
+    for (size_t j = 0; j < 2 && c + j * kTile < cut.n; ++j) {
+      const size_t row = r + i * kTile;
+      const size_t column = c + j * kTile;
+      StoreColumns(sums[i][j], std::min(kTile, cut.rows - row), std::min(kTile, cut.n - column),
+                   cut.y + column * cut.y_stride + row, cut.y_stride);
+    }
+  }
+}
+
+// Steps [begin, end) of the rows from r, against the tiles of columns [first, last). The sums wait
+// in `sums`, a place for each pair of tiles, until the last step.
 LLAMA_TARGET void Panel(const Cut& cut, size_t r, size_t begin, size_t end, size_t first,
                         size_t last, Sums* sums) {
   const size_t cols = cut.cols;
@@ -184,6 +207,9 @@ LLAMA_TARGET void Panel(const Cut& cut, size_t r, size_t begin, size_t end, size
   if (rows < cut.panel_rows) ShapePanel(rows, cut.width, cut.width);
   for (size_t p = 0; p < pairs; ++p) {
     const size_t tile = first + 2 * p;
+    const bool all = begin == 0 && end == StepsOf(cols);
+    Sums& pair_sums = sums[all ? 0 : p];  // None waits: the first-level cache has the same again.
+    if (end == StepsOf(cols)) PrefetchResults(cut, r, tile * kTile);
     Multiply(rows > kTile, tile + 1 < last,
              {.w = w + begin * kDepth,
               .w_stride = cols,
@@ -193,7 +219,8 @@ LLAMA_TARGET void Panel(const Cut& cut, size_t r, size_t begin, size_t end, size
               .x_stride = StepsOf(cols) * kDepth * cut.width,
               .steps = whole - begin,
               .add = begin > 0},
-             ahead, sums[p]);
+             ahead, pair_sums);
+    if (end == StepsOf(cols)) StoreResults(cut, r, tile * kTile, pair_sums);
   }
   if (rows < cut.panel_rows) ShapePanel(cut.panel_rows, cut.width, cut.width);
 }
@@ -211,7 +238,9 @@ LLAMA_TARGET void MatMul(const Bf16* w, size_t rows, size_t cols, const Bf16* x,
                    .x = x,
                    .n = n,
                    .width = std::min(n, kTile),
-                   .panel_rows = single ? kTile : kPanel};
+                   .panel_rows = single ? kTile : kPanel,
+                   .y = y,
+                   .y_stride = y_stride};
   const size_t steps = StepsOf(cols);
   const size_t blocks = single ? 1 : (steps * kDepth + kBlockDepth - 1) / kBlockDepth;
   const size_t tiles = (n + kTile - 1) / kTile;
@@ -222,19 +251,10 @@ LLAMA_TARGET void MatMul(const Bf16* w, size_t rows, size_t cols, const Bf16* x,
     const size_t last = tiles * (g + 1) / groups;
     const size_t pairs = (last - first + 1) / 2;
     for (size_t chunk = 0; chunk < rows; chunk += kChunkRows) {
-      const size_t chunk_end = std::min(rows, chunk + kChunkRows);
       for (size_t b = 0; b < blocks; ++b) {
-        for (size_t r = chunk; r < chunk_end; r += cut.panel_rows) {
-          Sums* const panel_sums = sums + (r - chunk) / cut.panel_rows * pairs;
-          Panel(cut, r, steps * b / blocks, steps * (b + 1) / blocks, first, last, panel_sums);
-          if (b + 1 < blocks) continue;
-          for (size_t row = r; row < std::min(chunk_end, r + cut.panel_rows); row += kTile) {
-            for (size_t t = first; t < last; ++t) {
-              StoreColumns(panel_sums[(t - first) / 2][(row - r) / kTile][(t - first) % 2],
-                           std::min(kTile, rows - row), std::min(kTile, n - t * kTile),
-                           y + t * kTile * y_stride + row, y_stride);
-            }
-          }
+        for (size_t r = chunk; r < std::min(rows, chunk + kChunkRows); r += cut.panel_rows) {
+          Panel(cut, r, steps * b / blocks, steps * (b + 1) / blocks, first, last,
+                sums + (r - chunk) / cut.panel_rows * pairs);
         }
       }
     }
