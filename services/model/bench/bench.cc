@@ -296,9 +296,14 @@ absl::Status RunBench(const BenchOptions& options, const BenchSink& sink) {
   }
   ThreadTeam team(static_cast<size_t>(options.threads));
   std::optional<ReadMemory> read_memory(options.read_bytes);
-  sink.limits(MeasureLimits(options, team, *read_memory));
+  const MachineLimits limits = MeasureLimits(options, team, *read_memory);
+  sink.limits(limits);
   std::unique_ptr<Checkpoint> checkpoint;
-  ASSIGN_OR_RETURN(const LoadResult load, MeasureLoad(options, checkpoint));
+  ASSIGN_OR_RETURN(LoadResult load, MeasureLoad(options, checkpoint));
+  const double read_speed = (limits.read_bytes_per_second +
+                             MeasureLimits(options, team, *read_memory).read_bytes_per_second) /
+                            2;
+  load.read_ratio = static_cast<double>(load.bytes) / load.seconds / read_speed;
   sink.load(load);
   team.BindCaller();  // Not before: the threads that load would inherit it.
   Transformer transformer(checkpoint->config(), checkpoint->weights(), *options.kernels, team,

@@ -49,8 +49,9 @@ struct LoadResult {
   double seconds = 0;
   int64_t bytes = 0;      // Of the files.
   bool resident = false;  // As Checkpoint::resident().
-  double ratio =
-      0;  // Bytes per second ÷ those of threads that touch every page of the mapped files.
+  // Bytes per second ÷ those of threads that touch every page of the mapped files.
+  double ratio = 0;
+  double read_ratio = 0;  // Bytes per second ÷ read speed: checksums read every byte.
 };
 struct MemoryResult {
   int64_t resident_bytes = 0;

@@ -19,7 +19,7 @@ constexpr char kStories[] = LLAMA_TEST_DATA "/stories260K";
 
 void ReportOneOfEach(const BenchSink& sink) {
   sink.limits({.read_bytes_per_second = 55.5e9, .flops_per_second = 900e9});
-  sink.load({.seconds = 1.25, .bytes = 123, .ratio = 0.5});
+  sink.load({.seconds = 1.25, .bytes = 123, .ratio = 0.5, .read_ratio = 0.875});
   sink.prefill(
       {.tokens = 512, .tokens_per_second = 100, .ratio = 0.75, .ratio_with_attention = 0.8});
   sink.decode({.batch = 4,
@@ -39,7 +39,7 @@ TEST(BenchReportTest, JsonIsOneObjectALine) {
       ElementsAre(
           "{\"test\":\"limits\",\"read_gigabytes_per_second\":55.50,\"peak_gigaflops\":900.0}\n",
           "{\"test\":\"load\",\"seconds\":1.250,\"bytes\":123,\"ratio\":0.500,"
-          "\"weights\":\"mapped\"}\n",
+          "\"read_ratio\":0.875,\"weights\":\"mapped\"}\n",
           "{\"test\":\"prefill\",\"tokens\":512,\"tokens_per_second\":100.00,\"ratio\":0.750,"
           "\"ratio_with_attention\":0.800}\n",
           "{\"test\":\"decode\",\"batch\":4,\"context\":128,\"tokens_per_second\":30.50,"
