@@ -93,68 +93,63 @@ LLAMA_TARGET void PairValues(const Bf16* const* blocks, size_t t, size_t count, 
   }
 }
 
-// Tokens [begin, end) of the sum, for the elements of a panel, `width` from d on.
+// A sum over the values of `count` tokens, for one panel of queries.
+struct WeightedValues {
+  const Bf16* const* blocks;
+  size_t count;
+  size_t dim;
+  const Bf16* weights;
+  size_t weights_stride;
+  float* out;
+};
+
+// Tokens [begin, end) of it, for `width` elements from d on.
 template <bool TwoRows, bool TwoColumns>
-LLAMA_TARGET void PanelSum(const Bf16* const* blocks, size_t begin, size_t end, size_t count,
-                           size_t dim, size_t d, size_t width, const Bf16* weights,
-                           size_t weights_stride, float* out) {
-  const size_t out_bytes = dim * sizeof *out;
-  const size_t weights_bytes = weights_stride * sizeof *weights;
-  float* const second = out + kTile * dim;
+LLAMA_TARGET void AddValues(const WeightedValues& sum, size_t begin, size_t end, size_t d,
+                            size_t width) {
+  const PanelSums panel_sums = {.first = sum.out + d,
+                                .stride = sum.dim,
+                                .second_rows = kTile * sum.dim,
+                                .second_columns = kTile};
   if (begin > 0) {
-    Load<0>(out + d, out_bytes);
-    if constexpr (TwoColumns) Load<1>(out + d + kTile, out_bytes);
-    if constexpr (TwoRows) Load<2>(second + d, out_bytes);
-    if constexpr (TwoRows && TwoColumns) Load<3>(second + d + kTile, out_bytes);
+    LoadSums<TwoRows, TwoColumns>(panel_sums);
   } else {
-    Zero<0>();
-    if constexpr (TwoColumns) Zero<1>();
-    if constexpr (TwoRows) Zero<2>();
-    if constexpr (TwoRows && TwoColumns) Zero<3>();
+    ZeroSums<TwoRows, TwoColumns>();
   }
   alignas(64) Bf16 pairs[2][kTile][kDepth];
   for (size_t t = begin; t < end; t += kSumTokens) {
-    PairValues(blocks, t, count, dim, d, width, pairs);
-    Load<4>(weights + t, weights_bytes);
-    Load<6>(pairs[0], kRowBytes);
-    MultiplyAdd<0, 4, 6>();
-    if constexpr (TwoColumns) {
-      Load<7>(pairs[1], kRowBytes);
-      MultiplyAdd<1, 4, 7>();
-    }
-    Zero<4>();
-    if constexpr (TwoRows) {
-      Load<5>(weights + kTile * weights_stride + t, weights_bytes);
-      MultiplyAdd<2, 5, 6>();
-      if constexpr (TwoColumns) MultiplyAdd<3, 5, 7>();
-      Zero<5>();
-    }
-    Zero<6>();
-    if constexpr (TwoColumns) Zero<7>();
+    PairValues(sum.blocks, t, sum.count, sum.dim, d, width, pairs);
+    AddProducts<TwoRows, TwoColumns>(
+        {.first = sum.weights + t,
+         .stride = sum.weights_stride,
+         .second = kTile * sum.weights_stride},
+        {.first = pairs[0][0], .stride = kDepth, .second = kTile * kDepth});
   }
-  Store<0>(out + d, out_bytes);
-  if constexpr (TwoColumns) Store<1>(out + d + kTile, out_bytes);
-  if constexpr (TwoRows) Store<2>(second + d, out_bytes);
-  if constexpr (TwoRows && TwoColumns) Store<3>(second + d + kTile, out_bytes);
+  StoreSums<TwoRows, TwoColumns>(panel_sums);
 }
 
 LLAMA_TARGET void WeightedSum(const Bf16* const* blocks, size_t count, size_t dim,
                               const Bf16* weights, size_t weights_stride, size_t n, float* out) {
   for (size_t q = 0; q < n; q += kPanel) {
     const size_t rows = std::min(kPanel, n - q);
+    const WeightedValues sum = {.blocks = blocks,
+                                .count = count,
+                                .dim = dim,
+                                .weights = weights + q * weights_stride,
+                                .weights_stride = weights_stride,
+                                .out = out + q * dim};
     size_t shaped = 0;  // For panels of that width.
     for (size_t begin = 0; begin < count; begin += kCachedTokens) {
       const size_t end = std::min(count, begin + kCachedTokens);
       for (size_t d = 0; d < dim; d += kPanel) {
         const size_t width = std::min(kPanel, dim - d);
-        if (width != shaped)
-          ShapePanel(rows, std::min(width, kTile), width - std::min(width, kTile));
+        const size_t low = std::min(width, kTile);
+        if (width != shaped) ShapePanel(rows, low, width - low);
         shaped = width;
-        const auto panel_sum =
-            rows > kTile ? (width > kTile ? PanelSum<true, true> : PanelSum<true, false>)
-                         : (width > kTile ? PanelSum<false, true> : PanelSum<false, false>);
-        panel_sum(blocks, begin, end, count, dim, d, width, weights + q * weights_stride,
-                  weights_stride, out + q * dim);
+        const auto add = rows > kTile
+                             ? (width > kTile ? AddValues<true, true> : AddValues<true, false>)
+                             : (width > kTile ? AddValues<false, true> : AddValues<false, false>);
+        add(sum, begin, end, d, width);
       }
     }
   }

@@ -87,58 +87,34 @@ struct PanelProduct {
   bool add;         // To what the sums are.
 };
 
-// A register that has served is zeroed, which costs nothing, so that the processor can rename it:
-// while another program runs on the core, half of them are taken, and products that waited for
-// registers were 40 % slower.
-template <bool TwoRows, bool TwoColumns>
-LLAMA_TARGET inline void Step(const Bf16* w, size_t w_stride, const Bf16* x,
-                              const PanelProduct& product) {
-  const size_t x_bytes = 2 * product.x_width * sizeof *x;
-  Load<4>(w, w_stride * sizeof *w);
-  Load<6>(x, x_bytes);
-  MultiplyAdd<0, 4, 6>();
-  if constexpr (TwoColumns) {
-    Load<7>(x + product.x_stride, x_bytes);
-    MultiplyAdd<1, 4, 7>();
-  }
-  Zero<4>();
-  if constexpr (TwoRows) {
-    Load<5>(w + kTile * w_stride, w_stride * sizeof *w);
-    MultiplyAdd<2, 5, 6>();
-    if constexpr (TwoColumns) MultiplyAdd<3, 5, 7>();
-    Zero<5>();
-  }
-  Zero<6>();
-  if constexpr (TwoColumns) Zero<7>();
-}
-
 template <bool TwoRows, bool TwoColumns>
 LLAMA_TARGET void Multiply(const PanelProduct& product, RowsAhead& ahead, Sums& sums) {
-  constexpr size_t kSumsStride = kTile * sizeof(float);
+  const PanelSums panel_sums = {.first = sums[0][0][0],
+                                .stride = kTile,
+                                .second_rows = 2 * kTile * kTile,
+                                .second_columns = kTile * kTile};
   if (product.add) {
-    Load<0>(sums[0][0], kSumsStride);
-    if constexpr (TwoColumns) Load<1>(sums[0][1], kSumsStride);
-    if constexpr (TwoRows) Load<2>(sums[1][0], kSumsStride);
-    if constexpr (TwoRows && TwoColumns) Load<3>(sums[1][1], kSumsStride);
+    LoadSums<TwoRows, TwoColumns>(panel_sums);
   } else {
-    Zero<0>();
-    if constexpr (TwoColumns) Zero<1>();
-    if constexpr (TwoRows) Zero<2>();
-    if constexpr (TwoRows && TwoColumns) Zero<3>();
+    ZeroSums<TwoRows, TwoColumns>();
   }
   RowsAhead next = ahead;
-  const Bf16* w = product.w;
-  const Bf16* x = product.x;
-  for (size_t s = 0; s < product.steps; ++s, w += kDepth, x += kDepth * product.x_width) {
+  PanelElements rows = {
+      .first = product.w, .stride = product.w_stride, .second = kTile * product.w_stride};
+  PanelElements columns = {
+      .first = product.x, .stride = 2 * product.x_width, .second = product.x_stride};
+  for (size_t s = 0; s < product.steps; ++s) {
     next.Step();
-    Step<TwoRows, TwoColumns>(w, product.w_stride, x, product);
+    AddProducts<TwoRows, TwoColumns>(rows, columns);
+    rows.first += kDepth;
+    columns.first += kDepth * product.x_width;
   }
-  if (product.w_end != nullptr) Step<TwoRows, TwoColumns>(product.w_end, kDepth, x, product);
   ahead = next;
-  Store<0>(sums[0][0], kSumsStride);
-  if constexpr (TwoColumns) Store<1>(sums[0][1], kSumsStride);
-  if constexpr (TwoRows) Store<2>(sums[1][0], kSumsStride);
-  if constexpr (TwoRows && TwoColumns) Store<3>(sums[1][1], kSumsStride);
+  if (product.w_end != nullptr) {
+    AddProducts<TwoRows, TwoColumns>(
+        {.first = product.w_end, .stride = kDepth, .second = kTile * kDepth}, columns);
+  }
+  StoreSums<TwoRows, TwoColumns>(panel_sums);
 }
 
 LLAMA_TARGET void Multiply(bool two_rows, bool two_columns, const PanelProduct& product,
