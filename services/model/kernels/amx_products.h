@@ -167,9 +167,8 @@ LLAMA_TARGET void Panel(const Cut& cut, size_t r, size_t begin, size_t end, size
   const size_t pairs = (last - first + 1) / 2;
   const Bf16* const w = cut.w + r * cols;
   const size_t whole = std::min(end, cols / kDepth);
-  alignas(64) Bf16 w_end[kPanel][kDepth];
+  alignas(64) Bf16 w_end[kPanel][kDepth] = {};
   if (whole < end) {
-    std::fill_n(w_end[0], kPanel * kDepth, Bf16{});
     for (size_t i = 0; i < rows; ++i) {
       std::memcpy(w_end[i], w + i * cols + whole * kDepth, (cols - whole * kDepth) * sizeof *w);
     }
