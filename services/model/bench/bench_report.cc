@@ -1,5 +1,8 @@
 #include "services/model/bench/bench_report.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -85,8 +88,9 @@ BenchSink TableReport(std::function<void(const std::string&)> write) {
             write(absl::StrFormat(
                 "%-34s %10.2f MB beside %.2f GB of weights and %.2f GB of KV cache\n",
                 "resident memory",
-                static_cast<double>(memory.resident_bytes - memory.weight_bytes -
-                                    memory.kv_cache_bytes) /
+                // Less than none where memory is short: mapped weights give way.
+                static_cast<double>(std::max<int64_t>(
+                    0, memory.resident_bytes - memory.weight_bytes - memory.kv_cache_bytes)) /
                     1e6,
                 static_cast<double>(memory.weight_bytes) / 1e9,
                 static_cast<double>(memory.kv_cache_bytes) / 1e9));

@@ -51,9 +51,18 @@ TEST(BenchReportTest, JsonIsOneObjectALine) {
 TEST(BenchReportTest, TheTableNamesTheLimitThatBinds) {
   std::vector<std::string> lines;
   ReportOneOfEach(TableReport([&](const std::string& line) { lines.push_back(line); }));
-  EXPECT_THAT(lines, ElementsAre(HasSubstr("55.50 GB/s"), HasSubstr("50.0 % of touching"),
+  EXPECT_THAT(lines, ElementsAre(HasSubstr("55.50 GB/s"),
+                                 HasSubstr("87.5 % of the read speed, 50.0 % of touching"),
                                  HasSubstr("80.0 % of the peak"),
                                  HasSubstr("90.0 % of the read speed"), HasSubstr("0.50 MB")));
+}
+
+TEST(BenchReportTest, NoMemoryIsLessThanNone) {
+  std::vector<std::string> lines;
+  TableReport([&](const std::string& line) {
+    lines.push_back(line);
+  }).memory({.resident_bytes = 1, .weight_bytes = 2000000, .kv_cache_bytes = 500000});
+  EXPECT_THAT(lines, ElementsAre(HasSubstr(" 0.00 MB")));
 }
 
 TEST(BenchTest, MeasuresWhatWasAskedForInOrder) {
