@@ -73,11 +73,6 @@ LLAMA_TARGET void Scores(const Bf16* const* blocks, size_t count, size_t dim, co
 // tiles of 16 elements side by side, in rows of pairs of tokens. Tokens from `count` on are zeros.
 LLAMA_TARGET void PairValues(const Bf16* const* blocks, size_t t, size_t count, size_t dim,
                              size_t d, size_t width, Bf16 (&pairs)[2][kTile][kDepth]) {
-  // The elements of two tokens by turns: those of the second have 32 added to their index.
-  const __m512i low_order = _mm512_set_epi32(
-      0x2F000F, 0x2E000E, 0x2D000D, 0x2C000C, 0x2B000B, 0x2A000A, 0x290009, 0x280008, 0x270007,
-      0x260006, 0x250005, 0x240004, 0x230003, 0x220002, 0x210001, 0x200000);
-  const __m512i high_order = _mm512_add_epi32(low_order, _mm512_set1_epi32(0x100010));
   const auto mask = static_cast<__mmask32>((uint64_t{1} << width) - 1);
   for (size_t i = 0; i < kTile; ++i) {
     const size_t token = t + 2 * i;
@@ -88,8 +83,9 @@ LLAMA_TARGET void PairValues(const Bf16* const* blocks, size_t t, size_t count, 
       first = _mm512_maskz_loadu_epi16(mask, values);
       if (token + 1 < count) second = _mm512_maskz_loadu_epi16(mask, values + dim);
     }
-    _mm512_store_si512(pairs[0][i], _mm512_permutex2var_epi16(first, low_order, second));
-    _mm512_store_si512(pairs[1][i], _mm512_permutex2var_epi16(first, high_order, second));
+    const TokenPairs by_turns = PairTokens(first, second);
+    _mm512_store_si512(pairs[0][i], by_turns.low);
+    _mm512_store_si512(pairs[1][i], by_turns.high);
   }
 }
 

@@ -132,13 +132,7 @@ LLAMA_TARGET inline void AddProducts(const PanelElements& rows, const PanelEleme
   if constexpr (TwoColumns) Zero<7>();
 }
 
-// Where a plain intrinsic makes g++ 12 warn of uninitialized values, the masked one with all lanes
-// does not.
-constexpr __mmask16 kAll = 0xFFFF;
-constexpr __mmask8 kAll8 = 0xFF;
-LLAMA_TARGET inline __mmask16 First(size_t n) {
-  return static_cast<__mmask16>((uint32_t{1} << n) - 1);
-}
+constexpr __mmask8 kAll8 = 0xFF;  // As kAll.
 
 // Rows of 16 elements of four bytes, `stride` bytes apart, with rows and columns exchanged. Only
 // the first n rows are read, the others are zero.

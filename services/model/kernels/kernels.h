@@ -36,7 +36,8 @@ struct Kernels {
   // elements. REQUIRES: begin a multiple of kPackColumns, end too, or n.
   void (*pack_bf16)(const Bf16* x, size_t cols, size_t n, size_t begin, size_t end, Bf16* packed);
   // y[c, r] = Σ_k w[r, k] x[c, k], for rows r < rows and columns c < n. w: [rows, cols]; x: [n,
-  // cols]; y: n rows that lie y_stride apart. REQUIRES: cols >= 1.
+  // cols], or what pack_bf16, if there is one, makes of that; y: n rows that lie y_stride apart.
+  // REQUIRES: cols >= 1.
   void (*mat_mul_bf16)(const Bf16* w, size_t rows, size_t cols, const Bf16* x, size_t n, float* y,
                        size_t y_stride);
   // The same with float32 activations.

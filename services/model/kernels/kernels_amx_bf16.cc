@@ -21,8 +21,10 @@
 namespace llama {
 namespace {
 
+#include "services/model/kernels/avx512_lanes.h"
+// Needs the names of that one.
 #include "services/model/kernels/amx_tiles.h"
-// The others need its names.
+// And these of both.
 #include "services/model/kernels/amx_attention.h"
 #include "services/model/kernels/amx_products.h"
 

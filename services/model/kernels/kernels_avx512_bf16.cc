@@ -14,6 +14,8 @@
 namespace llama {
 namespace {
 
+#include "services/model/kernels/avx512_lanes.h"
+
 using Vector = __m512;
 constexpr size_t kLanes = 16;
 constexpr size_t kBlockBytes = 2048;
@@ -35,12 +37,6 @@ LLAMA_TARGET inline Vector Sub(Vector a, Vector b) { return _mm512_sub_ps(a, b);
 LLAMA_TARGET inline Vector Mul(Vector a, Vector b) { return _mm512_mul_ps(a, b); }
 LLAMA_TARGET inline Vector Div(Vector a, Vector b) { return _mm512_div_ps(a, b); }
 LLAMA_TARGET inline Vector Broadcast(float value) { return _mm512_set1_ps(value); }
-LLAMA_TARGET inline __mmask16 First(size_t n) {
-  return static_cast<__mmask16>((uint32_t{1} << n) - 1);
-}
-// Where a plain intrinsic makes g++ 12 warn of uninitialized values, the masked one with all lanes
-// does not.
-constexpr __mmask16 kAll = 0xFFFF;
 LLAMA_TARGET inline Vector Min(Vector a, Vector b) { return _mm512_maskz_min_ps(kAll, a, b); }
 LLAMA_TARGET inline Vector Max(Vector a, Vector b) { return _mm512_maskz_max_ps(kAll, a, b); }
 LLAMA_TARGET inline Vector RoundToInt(Vector v) {

@@ -8,11 +8,6 @@ constexpr size_t kPairDims = 32;  // Two vectors of sums.
 template <size_t Q, size_t D, bool Alone>
 LLAMA_TARGET inline void AddPair(const Bf16* row, size_t dim, __mmask32 mask, const Bf16* weights,
                                  size_t weights_stride, Vector (&sums)[Q][D][2]) {
-  // The elements of two rows by turns: those of the second have 32 added to their index.
-  const __m512i low_order = _mm512_set_epi32(
-      0x2F000F, 0x2E000E, 0x2D000D, 0x2C000C, 0x2B000B, 0x2A000A, 0x290009, 0x280008, 0x270007,
-      0x260006, 0x250005, 0x240004, 0x230003, 0x220002, 0x210001, 0x200000);
-  const __m512i high_order = _mm512_add_epi32(low_order, _mm512_set1_epi32(0x100010));
   __m512bh pairs[D][2];
 #pragma GCC unroll 2
   for (size_t d = 0; d < D; ++d) {
@@ -20,8 +15,9 @@ LLAMA_TARGET inline void AddPair(const Bf16* row, size_t dim, __mmask32 mask, co
     const __m512i first = _mm512_maskz_loadu_epi16(mask, at);
     const __m512i second =
         Alone ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi16(mask, at + dim);
-    pairs[d][0] = reinterpret_cast<__m512bh>(_mm512_permutex2var_epi16(first, low_order, second));
-    pairs[d][1] = reinterpret_cast<__m512bh>(_mm512_permutex2var_epi16(first, high_order, second));
+    const TokenPairs by_turns = PairTokens(first, second);
+    pairs[d][0] = reinterpret_cast<__m512bh>(by_turns.low);
+    pairs[d][1] = reinterpret_cast<__m512bh>(by_turns.high);
   }
 #pragma GCC unroll 4
   for (size_t q = 0; q < Q; ++q) {

@@ -62,11 +62,11 @@ const float* Attention::Compute(const Steps<T>& steps, const AttentionTokens& to
   const size_t blocks = (end + kBlock - 1) / kBlock;
   const size_t whole_sums = (end + kSumTokens - 1) / kSumTokens * kSumTokens;
 
-  auto** const block = reinterpret_cast<const T**>(scratch);             // [blocks]
-  float* const out = scratch + Blocks(context_length) * sizeof(T*) / 4;  // [rows, dim]
-  float* const scores = out + rows * dim;                                // [rows, stride]
-  T* const gathered = reinterpret_cast<T*>(scores + rows * stride);      // [rows, dim]
-  T* const weights = gathered + rows * dim;                              // [rows, stride]
+  auto** const block = reinterpret_cast<const T**>(scratch);                         // [blocks]
+  float* const out = scratch + Blocks(context_length) * sizeof(T*) / sizeof(float);  // [rows, dim]
+  float* const scores = out + rows * dim;                            // [rows, stride]
+  T* const gathered = reinterpret_cast<T*>(scores + rows * stride);  // [rows, dim]
+  T* const weights = gathered + rows * dim;                          // [rows, stride]
   for (size_t i = 0; i < n_tokens; ++i) {
     std::memcpy(gathered + i * heads * dim, queries + i * query_stride, heads * dim * sizeof(T));
   }
