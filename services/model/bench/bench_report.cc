@@ -1,5 +1,8 @@
 #include "services/model/bench/bench_report.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -15,10 +18,11 @@ BenchSink JsonReport(std::function<void(const std::string&)> write) {
               },
           .load =
               [write](const LoadResult& load) {
-                write(absl::StrFormat(
-                    R"({"test":"load","seconds":%.3f,"bytes":%d,"ratio":%.3f,"weights":"%s"})"
-                    "\n",
-                    load.seconds, load.bytes, load.ratio, load.resident ? "resident" : "mapped"));
+                write(absl::StrFormat(R"({"test":"load","seconds":%.3f,"bytes":%d,"ratio":%.3f,)"
+                                      R"("read_ratio":%.3f,"weights":"%s"})"
+                                      "\n",
+                                      load.seconds, load.bytes, load.ratio, load.read_ratio,
+                                      load.resident ? "resident" : "mapped"));
               },
           .prefill =
               [write](const PrefillResult& prefill) {
@@ -49,7 +53,7 @@ BenchSink JsonReport(std::function<void(const std::string&)> write) {
 
 BenchSink TableReport(std::function<void(const std::string&)> write) {
   const auto row = [write](const std::string& test, double speed, const char* unit, double share,
-                           const char* limit) {
+                           const std::string& limit) {
     write(absl::StrFormat("%-34s %10.2f %-9s %5.1f %% of %s\n", test, speed, unit, share * 100,
                           limit));
   };
@@ -64,7 +68,8 @@ BenchSink TableReport(std::function<void(const std::string&)> write) {
           [row](const LoadResult& load) {
             row(absl::StrFormat("load, %.2f GB verified, %s", static_cast<double>(load.bytes) / 1e9,
                                 load.resident ? "resident" : "mapped"),
-                load.seconds, "s", load.ratio, "touching the pages");
+                load.seconds, "s", load.read_ratio,
+                absl::StrFormat("the read speed, %.1f %% of touching the pages", load.ratio * 100));
           },
       .prefill =
           [row](const PrefillResult& prefill) {
@@ -82,8 +87,9 @@ BenchSink TableReport(std::function<void(const std::string&)> write) {
             write(absl::StrFormat(
                 "%-34s %10.2f MB beside %.2f GB of weights and %.2f GB of KV cache\n",
                 "resident memory",
-                static_cast<double>(memory.resident_bytes - memory.weight_bytes -
-                                    memory.kv_cache_bytes) /
+                // Less than none where memory is short: mapped weights give way.
+                static_cast<double>(std::max<int64_t>(
+                    0, memory.resident_bytes - memory.weight_bytes - memory.kv_cache_bytes)) /
                     1e6,
                 static_cast<double>(memory.weight_bytes) / 1e9,
                 static_cast<double>(memory.kv_cache_bytes) / 1e9));
