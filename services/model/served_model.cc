@@ -7,12 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "common/read_file.h"
 #include "common/sha256.h"
 #include "common/status_macros.h"
 #include "services/model/engine/sampler.h"
 #include "services/model/engine/scheduler.h"
+#include "services/model/kernels/kernel_choice.h"
 #include "services/model/limits/machine_limits.h"
 
 namespace llama {
@@ -30,16 +30,6 @@ absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t least, int
   if (value >= least && value <= most) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("--", flag, ": expected ", least, " to ", most, ", found ", value));
-}
-
-absl::StatusOr<const Kernels*> ChooseKernels(const std::string& name) {
-  if (name.empty()) return SupportedKernels().back();
-  if (const Kernels* const found = FindKernels(name); found != nullptr) return found;
-  std::vector<absl::string_view> names;
-  for (const Kernels* const kernels : SupportedKernels()) names.push_back(kernels->name);
-  return absl::InvalidArgumentError(
-      absl::StrCat("--instruction_set: expected one that this processor has (",
-                   absl::StrJoin(names, ", "), "), found ", name));
 }
 
 // What the process itself, gRPC's buffers and the page tables take.

@@ -8,7 +8,7 @@ import unittest
 
 from services import STORIES, run
 
-PROGRAMS = ("lnb-tokenizer", "lnb-model", "lnb-gateway", "lnb-console", "lnb-probe")
+PROGRAMS = ("lnb-tokenizer", "lnb-model", "lnb-gateway", "lnb-console", "lnb-probe", "lnb-load", "lnb-bench")
 
 
 class BadInputTest(unittest.TestCase):
@@ -33,7 +33,9 @@ class BadInputTest(unittest.TestCase):
         self.refuse(2, "--threads", "lnb-model", f"--model_dir={STORIES}", "--threads=many")
         self.refuse(2, "--threads", "lnb-model", f"--model_dir={STORIES}", "--threads=-1")
         self.refuse(2, "--activations", "lnb-model", f"--model_dir={STORIES}", "--activations=f8")
-        self.refuse(2, "--model_dir", "lnb-model")
+        for program in ("lnb-model", "lnb-bench"):
+            self.refuse(2, "(scalar", program, f"--model_dir={STORIES}", "--instruction_set=best")
+            self.refuse(2, "--model_dir", program)
         self.refuse(2, "--tokenizer", "lnb-tokenizer")
 
     def test_missing_files_are_named(self):

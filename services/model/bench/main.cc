@@ -10,6 +10,7 @@
 #include "common/status_macros.h"
 #include "services/model/bench/bench.h"
 #include "services/model/bench/bench_report.h"
+#include "services/model/kernels/kernel_choice.h"
 #include "services/model/threads/cpu_budget.h"
 
 ABSL_FLAG(std::string, model_dir, "",
@@ -63,12 +64,7 @@ absl::StatusOr<std::vector<int64_t>> Numbers(absl::string_view flag,
 absl::StatusOr<BenchOptions> OptionsFromFlags() {
   BenchOptions options = {.folder = absl::GetFlag(FLAGS_model_dir)};
   if (options.folder.empty()) return absl::InvalidArgumentError("--model_dir: expected a folder");
-  const std::string name = absl::GetFlag(FLAGS_instruction_set);
-  options.kernels = name.empty() ? SupportedKernels().back() : FindKernels(name);
-  if (options.kernels == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--instruction_set: expected one that this processor has, found ", name));
-  }
+  ASSIGN_OR_RETURN(options.kernels, ChooseKernels(absl::GetFlag(FLAGS_instruction_set)));
   const std::string activations = absl::GetFlag(FLAGS_activations);
   if (activations != "bf16" && activations != "f32") {
     return absl::InvalidArgumentError(
