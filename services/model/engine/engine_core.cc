@@ -37,10 +37,10 @@ bool IsEmpty(const WorkAhead& ahead) {
   return ahead.running.empty() && ahead.arriving.empty() && ahead.waiting.empty();
 }
 
-Work WorkOf(const Sequence& sequence, int64_t prefill_tokens, double reply_share) {
+Work WorkOf(const Sequence& sequence, double reply_share) {
   const auto probable =
       static_cast<int64_t>(reply_share * static_cast<double>(sequence.max_reply_tokens()));
-  return {.prefill_tokens = prefill_tokens,
+  return {.prefill_tokens = sequence.prefill_tokens(),
           .reply_tokens = std::max<int64_t>(probable - sequence.reply_tokens(), 1)};
 }
 
@@ -95,11 +95,10 @@ absl::Status EngineCore::Submit(GenerateRequest request, std::shared_ptr<EventSi
   if (request.sampling.temperature > 0) accepted.seed = seed;
   const absl::Time deadline = request.deadline;
   // The last token of the reply is not computed on.
-  ASSIGN_OR_RETURN(Arrival arrival,
-                   Reserve(std::make_unique<Sequence>(std::move(request), limit, seed, sink),
-                           prompt + limit.max_tokens - 1, deadline));
+  auto sequence = std::make_unique<Sequence>(std::move(request), limit, seed, sink);
+  RETURN_IF_ERROR(Reserve(*sequence, prompt + limit.max_tokens - 1, deadline));
   sink->Write(accepted);
-  Enqueue(std::move(arrival));
+  Enqueue(std::move(sequence));
   return absl::OkStatus();
 }
 
@@ -107,20 +106,16 @@ absl::Status EngineCore::Submit(ScoreRequest request, std::shared_ptr<EventSink>
   RETURN_IF_ERROR(CheckRequest(request, limits_));
   const auto count = static_cast<int64_t>(request.tokens.size());
   const absl::Time deadline = request.deadline;
-  ASSIGN_OR_RETURN(
-      Arrival arrival,
-      Reserve(std::make_unique<Sequence>(std::move(request), std::move(sink)), count, deadline));
-  Enqueue(std::move(arrival));
+  auto sequence = std::make_unique<Sequence>(std::move(request), std::move(sink));
+  RETURN_IF_ERROR(Reserve(*sequence, count, deadline));
+  Enqueue(std::move(sequence));
   return absl::OkStatus();
 }
 
-absl::StatusOr<EngineCore::Arrival> EngineCore::Reserve(std::unique_ptr<Sequence> sequence,
-                                                        int64_t cache_tokens, absl::Time deadline) {
-  const Schedulable& schedule = sequence->schedule;
-  const int64_t cached = scheduler_.pool().CountCached(
-      schedule.cache_salt, sequence->tokens().first(static_cast<size_t>(schedule.next_logits)));
-  Arrival arrival = {.sequence = std::move(sequence), .prefill_tokens = 0};
-  arrival.prefill_tokens = arrival.sequence->prompt_tokens() - cached;
+absl::Status EngineCore::Reserve(Sequence& sequence, int64_t cache_tokens, absl::Time deadline) {
+  const Schedulable& schedule = sequence.schedule;
+  sequence.FoundCached(scheduler_.pool().CountCached(
+      schedule.cache_salt, sequence.tokens().first(static_cast<size_t>(schedule.next_logits))));
   const std::string& caller = schedule.caller;
   const AdmissionLimits limits = {
       .max_waiting = options_.engine.max_waiting,
@@ -128,7 +123,7 @@ absl::StatusOr<EngineCore::Arrival> EngineCore::Reserve(std::unique_ptr<Sequence
       .kv_blocks = options_.kv_blocks,
       .kv_block_bytes = options_.kv_block_bytes};
   const absl::Time now = clock_();
-  const AdmissionRequest request = {.prefill_tokens = arrival.prefill_tokens,
+  const AdmissionRequest request = {.prefill_tokens = sequence.prefill_tokens(),
                                     .cache_tokens = cache_tokens,
                                     .time_left = deadline - now};
   Backlog backlog;
@@ -142,9 +137,9 @@ absl::StatusOr<EngineCore::Arrival> EngineCore::Reserve(std::unique_ptr<Sequence
     if (missing.requests == 0 && missing.prefill_tokens == 0) {
       for (Waiting* const waiting : {&arriving_, &arriving_of_[caller]}) {
         ++waiting->requests;
-        waiting->prefill_tokens += arrival.prefill_tokens;
+        waiting->prefill_tokens += request.prefill_tokens;
       }
-      return arrival;
+      return absl::OkStatus();
     }
     ahead = AheadWithArrivals(now);
   }
@@ -159,10 +154,9 @@ WorkAhead EngineCore::AheadWithArrivals(absl::Time now) const {
   // Nothing has been done since.
   if (IsEmpty(ahead)) ahead.seen = now;
   int64_t places = free_places_ - static_cast<int64_t>(ahead.arriving.size());
-  for (const Arrival& arrival : arrivals_) {
+  for (const auto& arrival : arrivals_) {
     if (places <= 0 && ahead.waiting.size() >= kMaxWaitingAhead) break;
-    (places-- > 0 ? ahead.arriving : ahead.waiting)
-        .push_back(WorkOf(*arrival.sequence, arrival.prefill_tokens, reply_share_));
+    (places-- > 0 ? ahead.arriving : ahead.waiting).push_back(WorkOf(*arrival, reply_share_));
   }
   return ahead;
 }
@@ -177,7 +171,7 @@ Backlog EngineCore::BacklogOf(const std::string& caller) const {
           .best_prefill_tokens_per_second = best_prefill_tokens_per_second_};
 }
 
-void EngineCore::Enqueue(Arrival arrival) {
+void EngineCore::Enqueue(std::unique_ptr<Sequence> arrival) {
   MutexLock lock(&mutex_);
   arrivals_.push_back(std::move(arrival));
   wake_ = true;
@@ -264,14 +258,15 @@ void EngineCore::TakeArrivals() {
   MutexLock lock(&mutex_);
   wake_ = false;
   if (!arrivals_.empty()) ahead_ = AheadWithArrivals(now);
-  for (Arrival& arrival : arrivals_) {
+  for (std::unique_ptr<Sequence>& arrival : arrivals_) {
+    const int64_t prefill_tokens = arrival->prefill_tokens();
     --arriving_.requests;
-    arriving_.prefill_tokens -= arrival.prefill_tokens;
-    const auto of_caller = arriving_of_.find(arrival.sequence->schedule.caller);
-    of_caller->second.prefill_tokens -= arrival.prefill_tokens;
+    arriving_.prefill_tokens -= prefill_tokens;
+    const auto of_caller = arriving_of_.find(arrival->schedule.caller);
+    of_caller->second.prefill_tokens -= prefill_tokens;
     if (--of_caller->second.requests == 0) arriving_of_.erase(of_caller);
-    scheduler_.Add(&arrival.sequence->schedule);
-    sequences_.push_back(std::move(arrival.sequence));
+    scheduler_.Add(&arrival->schedule);
+    sequences_.push_back(std::move(arrival));
   }
   arrivals_.clear();
   // The free ones are still free, for some of those that wait now.
@@ -298,7 +293,7 @@ void EngineCore::ReportWithinStep() {
   std::vector<Sequence*> arrived;
   {
     MutexLock lock(&mutex_);
-    for (const Arrival& arrival : arrivals_) arrived.push_back(arrival.sequence.get());
+    for (const auto& arrival : arrivals_) arrived.push_back(arrival.get());
   }
   int64_t ahead = scheduler_.waiting();
   for (Sequence* const sequence : arrived) {
@@ -313,6 +308,7 @@ void EngineCore::DropEnded(absl::Time now) {
     if (const Sequence::State state = sequence->Check(now); state != Sequence::State::kGoesOn) {
       if (state == Sequence::State::kCancelled) ++totals_.cancelled;
       if (state == Sequence::State::kExpired) ++totals_.expired;
+      if (sequence->reply_tokens() > 0) RememberEnded(*sequence, now);
       scheduler_.Remove(&schedule);
       return true;
     }
@@ -363,7 +359,9 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
   for (const Slice& slice : slices) scheduler_.Advance(slice);
 
   const absl::Time now = clock_();
-  pacer_.Record(now - begin, decodes, static_cast<int64_t>(batch_.size()) - decodes);
+  const int64_t prefill_tokens = static_cast<int64_t>(batch_.size()) - decodes;
+  record.full_prefill = decodes == 0 && record.prefill_tokens >= pacer_.Budget(0);
+  pacer_.Record(now - begin, decodes, prefill_tokens);
   Deliver(deliveries, now);
   int64_t ended = 0;
   for (const Delivery& delivery : deliveries) {
@@ -376,9 +374,7 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
     }
     if (!delivery.over) continue;
     ++ended;
-    record.reply_tokens += sequence.reply_tokens();
-    record.reply_limits += sequence.max_reply_tokens();
-    RememberEnded(sequence);
+    RememberEnded(sequence, now);
     scheduler_.Remove(&sequence.schedule);
     std::erase_if(sequences_, [&](const auto& other) { return other.get() == &sequence; });
   }
@@ -392,7 +388,8 @@ int64_t EngineCore::Compute(const std::vector<Slice>& slices) {
   return ended;
 }
 
-void EngineCore::RememberEnded(const Sequence& sequence) {
+void EngineCore::RememberEnded(const Sequence& sequence, absl::Time now) {
+  meter_.RecordReply(now, sequence.reply_tokens(), sequence.max_reply_tokens());
   MutexLock lock(&mutex_);
   ended_.push_back({.prefill_tokens = sequence.prompt_tokens() - sequence.schedule.cached,
                     .reply_tokens = std::max<int64_t>(sequence.reply_tokens(), 1)});
@@ -462,19 +459,26 @@ WorkAhead EngineCore::LookAhead(absl::Time now, const LoadFigures& figures, int6
       .beginning = 0,
       .costs = CostsOf(pacer_, figures, options_.max_batch_tokens),
   };
-  for (const auto& sequence : sequences_) {  // In the order in which they came, as those that run.
-    const bool running = sequence->schedule.running;
-    if (sequence->schedule.paused || (!running && ahead.waiting.size() == kMaxWaitingAhead))
-      continue;
-    (running ? ahead.running : ahead.waiting)
-        .push_back(WorkOf(*sequence, sequence->prefill_tokens(), figures.reply_share));
+  std::vector<const Sequence*> running;
+  std::vector<const Sequence*> waiting;
+  for (const auto& sequence : sequences_) {
+    if (sequence->schedule.paused) continue;
+    (sequence->schedule.running ? running : waiting).push_back(sequence.get());
+  }
+  std::sort(running.begin(), running.end(), [](const Sequence* a, const Sequence* b) {
+    return a->schedule.turn < b->schedule.turn;
+  });
+  std::sort(waiting.begin(), waiting.end(), [](const Sequence* a, const Sequence* b) {
+    return Scheduler::HasTurnBefore(&a->schedule, &b->schedule);
+  });
+  waiting.resize(std::min(waiting.size(), kMaxWaitingAhead));
+  for (const Sequence* const sequence : running) {
+    ahead.running.push_back(WorkOf(*sequence, figures.reply_share));
+  }
+  for (const Sequence* const sequence : waiting) {
+    ahead.waiting.push_back(WorkOf(*sequence, figures.reply_share));
   }
   ahead.beginning = std::min(ended, static_cast<int64_t>(ahead.waiting.size()));
-  if (!ahead.running.empty()) {
-    const size_t first = scheduler_.turn() % ahead.running.size();
-    std::rotate(ahead.running.begin(), ahead.running.begin() + static_cast<ptrdiff_t>(first),
-                ahead.running.end());
-  }
   return ahead;
 }
 

@@ -126,18 +126,12 @@ class EngineCore {
   bool stopped() const;
 
  private:
-  struct Arrival {
-    std::unique_ptr<Sequence> sequence;
-    int64_t prefill_tokens = 0;
-  };
-
   // Whether the request has a place. If so it counts as waiting, and Enqueue() must follow.
-  absl::StatusOr<Arrival> Reserve(std::unique_ptr<Sequence> sequence, int64_t cache_tokens,
-                                  absl::Time deadline);
+  absl::Status Reserve(Sequence& sequence, int64_t cache_tokens, absl::Time deadline);
   // What there is to do, with what has arrived since the thread has looked.
   WorkAhead AheadWithArrivals(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Backlog BacklogOf(const std::string& caller) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Enqueue(Arrival arrival);
+  void Enqueue(std::unique_ptr<Sequence> arrival);
   void TakeArrivals();
   void ReportProgress(absl::Time now);
   void DropEnded(absl::Time now);
@@ -155,7 +149,7 @@ class EngineCore {
   // Gives each sequence its logits, on all threads: who draws does not change what is drawn.
   void Deliver(std::span<Delivery> deliveries, absl::Time now);
   void Deliver(Delivery& delivery, Sampler& sampler, absl::Time now);
-  void RememberEnded(const Sequence& sequence);
+  void RememberEnded(const Sequence& sequence, absl::Time now);
   Sequence& SequenceOf(const Schedulable* schedulable);
   void UpdateQueueFigures() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `ended`: since the last plan.
@@ -180,7 +174,7 @@ class EngineCore {
   absl::Time next_report_ = absl::InfinitePast();  // Within a step.
 
   mutable Mutex mutex_;
-  std::vector<Arrival> arrivals_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<Sequence>> arrivals_ ABSL_GUARDED_BY(mutex_);
   // Of the requests that are, or are about to be, in `arrivals_`, over all and by caller.
   Waiting arriving_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, Waiting> arriving_of_ ABSL_GUARDED_BY(mutex_);

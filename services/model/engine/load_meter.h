@@ -18,9 +18,9 @@ struct StepRecord {
   absl::Duration max_gap;     // The longest of `gaps`.
   int64_t prompt_tokens = 0;  // Of the requests that began.
   int64_t cached_tokens = 0;  // Of prompts, found in the prefix cache.
-  // Of the replies that ended:
-  int64_t reply_tokens = 0;
-  int64_t reply_limits = 0;  // What they might have been at most.
+  // Nothing but prompts, and of these as much as a step may hold: it shows their speed. Fewer
+  // tokens take nearly as long, for all weights are read.
+  bool full_prefill = false;
 };
 
 // What single requests waited for in one step.
@@ -34,7 +34,7 @@ struct StepWaits {
 struct LoadFigures {
   double prefill_tokens_per_second = 0;       // Of the steps that computed prompts.
   double decode_tokens_per_second = 0;        // Of the steps that computed replies.
-  double best_prefill_tokens_per_second = 0;  // Of the fastest step.
+  double best_prefill_tokens_per_second = 0;  // Of the fastest full_prefill.
   double prefix_cache_hit_rate = 0;  // Of the prompt tokens that began, those found in the cache.
   // How much of what they might be replies are; if none ended, those before. 1 where none is known.
   double reply_share = 1;
@@ -46,6 +46,8 @@ struct LoadFigures {
 class LoadMeter {
  public:
   void Record(absl::Time end, const StepRecord& step);
+  // A reply of `tokens`, of `limit` at most, has ended, in whatever way.
+  void RecordReply(absl::Time end, int64_t tokens, int64_t limit);
   LoadFigures figures(absl::Time now) const;
 
  private:
@@ -57,7 +59,11 @@ class LoadMeter {
     absl::Duration prefill_time;
     absl::Duration decode_time;
     double best_prefill = 0;
+    int64_t reply_tokens = 0;  // Of the replies that ended.
+    int64_t reply_limits = 0;  // What they might have been at most.
   };
+
+  Second& SecondOf(absl::Time time);
 
   std::array<Second, kSeconds> seconds_;  // At number % kSeconds.
 };

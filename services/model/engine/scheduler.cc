@@ -9,12 +9,6 @@ bool NotPaused(const Schedulable* sequence) { return !sequence->paused; }
 
 bool CameBefore(const Schedulable* a, const Schedulable* b) { return a->arrival < b->arrival; }
 
-bool HasTurnBefore(const Schedulable* a, const Schedulable* b) {
-  if (a->preempted != b->preempted) return a->preempted;
-  if (!a->preempted && a->start_tag != b->start_tag) return a->start_tag < b->start_tag;
-  return CameBefore(a, b);
-}
-
 int64_t Owned(const Schedulable& sequence) { return static_cast<int64_t>(sequence.blocks.size()); }
 
 bool IsDecode(const Schedulable& sequence) { return sequence.length - sequence.computed == 1; }
@@ -92,6 +86,7 @@ void Scheduler::Begin(Schedulable* sequence) {
                static_cast<double>(sequence->cost) / static_cast<double>(callers_.size());
   }
   sequence->running = true;
+  sequence->turn = turns_++;
   running_.insert(std::upper_bound(running_.begin(), running_.end(), sequence, CameBefore),
                   sequence);
 }
@@ -136,18 +131,28 @@ std::vector<Slice> Scheduler::Plan(const PrefillBudget& prefill) {
   // By value: growing may preempt, which takes from running_.
   const std::vector<Schedulable*> order = running_;
   for (Schedulable* const sequence : order) {
-    if (sequence->running && !sequence->paused && IsDecode(*sequence)) add(sequence, 1);
-  }
-  tokens = std::min(tokens, batch.empty() ? prefill.alone : prefill.beside_decodes);
-  for (size_t i = 0; i < order.size(); ++i) {
-    Schedulable* const sequence = order[(turn_ + i) % order.size()];
-    if (!sequence->running || sequence->paused || IsDecode(*sequence)) continue;
+    if (sequence->paused || IsDecode(*sequence)) continue;
     const int64_t before = sequence->computed;
     TakeCached(sequence);  // Another one may have computed it by now.
     if (!sequence->preempted) sequence->cached += sequence->computed - before;
-    add(sequence, sequence->length - sequence->computed);
   }
-  if (!order.empty()) turn_ = (turn_ + 1) % order.size();
+  for (Schedulable* const sequence : order) {
+    if (sequence->running && !sequence->paused && IsDecode(*sequence)) add(sequence, 1);
+  }
+  tokens = std::min(tokens, batch.empty() ? prefill.alone : prefill.beside_decodes);
+  std::vector<Schedulable*> prompts;
+  for (Schedulable* const sequence : order) {
+    if (sequence->running && !sequence->paused && !IsDecode(*sequence)) prompts.push_back(sequence);
+  }
+  std::sort(prompts.begin(), prompts.end(),
+            [](const Schedulable* a, const Schedulable* b) { return a->turn < b->turn; });
+  for (Schedulable* const sequence : prompts) {
+    if (!sequence->running) continue;
+    const size_t slices = batch.size();
+    add(sequence, sequence->length - sequence->computed);
+    // Who comes first may take all there is: the next time others do.
+    if (sequence == prompts.front() && batch.size() > slices) sequence->turn = turns_++;
+  }
   return batch;
 }
 
@@ -170,6 +175,12 @@ int64_t Scheduler::decodes() const {
 int64_t Scheduler::PositionOf(const Schedulable* sequence) const {
   const auto found = std::find(waiting_.begin(), waiting_.end(), sequence);
   return found == waiting_.end() ? 0 : std::count_if(waiting_.begin(), found, NotPaused);
+}
+
+bool Scheduler::HasTurnBefore(const Schedulable* a, const Schedulable* b) {
+  if (a->preempted != b->preempted) return a->preempted;
+  if (!a->preempted && a->start_tag != b->start_tag) return a->start_tag < b->start_tag;
+  return CameBefore(a, b);
 }
 
 int64_t Scheduler::BlocksFor(int64_t tokens) {

@@ -35,6 +35,7 @@ struct Schedulable {
   bool running = false;
   bool preempted = false;  // Has run, and waits to run again.
   int64_t arrival = 0;     // Counts up in the order of Add().
+  int64_t turn = 0;        // Of its prompt: the lower, the earlier it gets its part of a batch.
   double start_tag = 0;    // The lower, the earlier its turn.
   PrefixChain chain;       // Of the first `chained` blocks.
   int64_t chained = 0;
@@ -94,9 +95,6 @@ class Scheduler {
 
   // Running sequences that need one token only, and will be in the next batch.
   int64_t decodes() const;
-  // Which of the running sequences, in the order in which they came, is the first whose prompt gets
-  // its part of the next batch.
-  size_t turn() const { return turn_; }
   const BlockPool& pool() const { return pool_; }
   // Blocks that no sequence uses; the prefix cache holds some of them.
   int64_t free_blocks() const { return pool_.available(); }
@@ -109,6 +107,8 @@ class Scheduler {
 
   // The blocks that `tokens` tokens need.
   static int64_t BlocksFor(int64_t tokens);
+  // Whether, of two that wait, `a` begins first.
+  static bool HasTurnBefore(const Schedulable* a, const Schedulable* b);
 
  private:
   struct Caller {
@@ -140,8 +140,8 @@ class Scheduler {
   absl::flat_hash_map<std::string, Caller> callers_;  // Those that have sequences here.
   double now_tag_ = 0;  // How many tokens each caller that was always busy has had begun for it.
   int64_t arrivals_ = 0;
+  int64_t turns_ = 0;
   int64_t preemptions_ = 0;
-  size_t turn_ = 0;  // Whose prompt is first in the next batch.
 };
 
 }  // namespace llama

@@ -78,7 +78,8 @@ Sequence::Sequence(ScoreRequest request, std::shared_ptr<EventSink> sink)
 }
 
 int64_t Sequence::prefill_tokens() const {
-  return std::max<int64_t>(0, prompt_tokens_ - schedule.computed);
+  const bool has_begun = schedule.running || schedule.preempted;
+  return std::max<int64_t>(0, prompt_tokens_ - (has_begun ? schedule.computed : found_cached_));
 }
 
 absl::Time Sequence::expiry() const {
@@ -246,6 +247,7 @@ void Sequence::WritePending() {
 void Sequence::Abort(const absl::Status& status) { sink_->Finish(status); }
 
 void Sequence::Finish(FinishReason reason, std::optional<TokenId> stop_token, absl::Time now) {
+  WritePrompt();
   WritePending();
   sink_->Write(FinishedEvent{.reason = reason,
                              .stop_token = stop_token,

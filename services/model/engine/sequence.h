@@ -36,7 +36,9 @@ class Sequence {
   int64_t TakeCachedTokens() {
     return schedule.cached - std::exchange(taken_cached_tokens_, schedule.cached);
   }
-  // Tokens of the prompt that are not yet computed.
+  // When it came, the prefix cache had so many tokens of its prompt.
+  void FoundCached(int64_t tokens) { found_cached_ = tokens; }
+  // Tokens of the prompt that are still to be computed; before it begins, as far as is known.
   int64_t prefill_tokens() const;
   // Drawn so far, and the most that there will be; 0 for a score.
   int64_t reply_tokens() const { return schedule.length - prompt_tokens_; }
@@ -99,6 +101,7 @@ class Sequence {
   absl::Time last_token_ = absl::InfiniteFuture();
   absl::Time last_progress_ = absl::InfinitePast();
   absl::Time last_flush_ = absl::InfinitePast();
+  int64_t found_cached_ = 0;
   int64_t taken_cached_tokens_ = 0;
   std::optional<absl::Duration> time_to_first_token_;
   std::optional<absl::Duration> last_gap_;

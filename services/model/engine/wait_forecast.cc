@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <utility>
 
 namespace llama {
@@ -42,8 +43,8 @@ Progress Decode(std::vector<Work>& running, const StepCosts& costs) {
   return {DecodeTime(static_cast<int64_t>(running.size()), costs) * steps, 0};
 }
 
-// One step; `turn` is whose prompt comes first.
-Progress Mixed(std::vector<Work>& running, size_t turn, const StepCosts& costs) {
+// One step. The prompt that comes first has its next turn after the others.
+Progress Mixed(std::vector<Work>& running, const StepCosts& costs) {
   int64_t replies = 0;
   for (Work& work : running) {
     if (work.prefill_tokens > 0) continue;
@@ -52,8 +53,10 @@ Progress Mixed(std::vector<Work>& running, size_t turn, const StepCosts& costs) 
   }
   int64_t left = PrefillBudget(replies, costs);
   Progress progress;
-  for (size_t i = 0; i < running.size() && left > 0; ++i) {
-    Work& work = running[(turn + i) % running.size()];
+  const auto first = std::find_if(running.begin(), running.end(),
+                                  [](const Work& work) { return work.prefill_tokens > 0; });
+  for (auto it = first; it != running.end() && left > 0; ++it) {
+    Work& work = *it;
     const int64_t count = std::min(work.prefill_tokens, left);
     if (count == 0) continue;
     work.prefill_tokens -= count;
@@ -62,6 +65,7 @@ Progress Mixed(std::vector<Work>& running, size_t turn, const StepCosts& costs) 
     if (work.prefill_tokens == 0) --work.reply_tokens;  // The first one is drawn at once.
   }
   progress.time = DecodeTime(replies, costs) + costs.prefill_token * progress.prefill_tokens;
+  if (first != running.end()) std::rotate(first, std::next(first), running.end());
   return progress;
 }
 
@@ -73,7 +77,6 @@ absl::Duration ForecastWait(WorkAhead ahead, int64_t places, int64_t tokens) {
   int64_t begun = 0;
   int64_t computed = 0;
   size_t next = 0;
-  size_t turn = 0;
   const auto begin = [&](int64_t count) {
     begun += count;
     for (; count > 0 && next < ahead.waiting.size(); --count) {
@@ -91,10 +94,7 @@ absl::Duration ForecastWait(WorkAhead ahead, int64_t places, int64_t tokens) {
     const bool prompts = std::any_of(running.begin(), running.end(),
                                      [](const Work& work) { return work.prefill_tokens > 0; });
     const bool one = prompts || !ahead.arriving.empty();
-    turn %= running.size();
-    const Progress progress =
-        one ? Mixed(running, turn, ahead.costs) : Decode(running, ahead.costs);
-    turn = (turn + 1) % running.size();  // As the scheduler's: of those that ran.
+    const Progress progress = one ? Mixed(running, ahead.costs) : Decode(running, ahead.costs);
     time += progress.time;
     computed += progress.prefill_tokens;
     begin(static_cast<int64_t>(

@@ -306,5 +306,27 @@ TEST(SchedulerTest, PromptsTakeNoMoreThanTheirBudgetBesideReplies) {
   }
 }
 
+TEST(SchedulerTest, PromptsTakeTurnsHoweverManyRepliesRun) {
+  Scheduler scheduler({.max_running = 32, .max_batch_tokens = 512, .blocks = 1000});
+  std::vector<Schedulable> replies(29, Prompt(20));
+  for (Schedulable& sequence : replies) {
+    scheduler.Add(&sequence);
+    ASSERT_TRUE(RunTo(scheduler, sequence, 21));
+  }
+  std::vector<Schedulable> prompts = {Prompt(4000), Prompt(1000), Prompt(100)};
+  for (Schedulable& prompt : prompts) scheduler.Add(&prompt);
+  // A third of the steps for each, and no step is lost that holds no prompts.
+  for (int64_t step = 0; step < 30; ++step) {
+    const bool probe = step % 7 == 3;
+    for (const Slice& slice : scheduler.Plan({.beside_decodes = probe ? 0 : 10})) {
+      scheduler.Advance(slice);
+      if (slice.sequence->computed == slice.sequence->length) ++slice.sequence->length;
+    }
+  }
+  for (const Schedulable& prompt : prompts) {
+    EXPECT_NEAR(prompt.computed, 26 * 10 / 3, 10) << prompt.length;
+  }
+}
+
 }  // namespace
 }  // namespace llama

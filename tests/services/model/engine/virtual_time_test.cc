@@ -410,6 +410,90 @@ TEST(VirtualTimeTest, APromptThatCannotBeComputedBeforeItsDeadlineIsRefusedAtOnc
   world.RunUntilIdle();
 }
 
+TEST(VirtualTimeTest, StepsThatHoldLittleOfAPromptDoNotTellHowFastPromptsAre) {
+  // Of 7 B weights on two cores: 4.5 steps a second, of one token as of fifty.
+  World world(ServerOptions(), absl::Milliseconds(220), absl::Milliseconds(1));
+  for (const size_t length : {1, 2}) {
+    world.Submit(Request(1, length, 3));
+    world.RunUntilIdle();
+  }
+  GenerateRequest prompt = Request(2, 1000, 1);
+  prompt.deadline = world.now + absl::Seconds(20);  // It takes 5.
+  absl::Status refused;
+  const auto reader = world.Submit(prompt, &refused);
+  ASSERT_NE(reader, nullptr) << refused;
+  world.RunUntilIdle();
+  EXPECT_EQ(reader->ids, ExpectedReply(prompt, 1));
+}
+
+TEST(VirtualTimeTest, RepliesThatTheirCallersEndTellHowLongRepliesAre) {
+  // As those that the gateway ends at a stop sequence: at 10 tokens, of 1,000 that they might have.
+  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
+  std::vector<std::shared_ptr<Reader>> readers;
+  uint32_t seed = 0;
+  for (const absl::Time until = world.now + absl::Seconds(30); world.now < until;) {
+    while (world.core->load().running + world.core->load().waiting < 40) {
+      readers.push_back(world.Submit(Request(seed++, 20, 1000)));
+      ASSERT_NE(readers.back(), nullptr);
+    }
+    world.Advance(until);
+    for (const auto& reader : readers) reader->gone = reader->ids.size() >= 10;
+  }
+  absl::Status refused;
+  std::shared_ptr<Reader> reader;
+  while ((reader = world.Submit(Request(seed++, 20, 1000), &refused)) != nullptr) {
+    readers.push_back(reader);
+  }
+  ASSERT_EQ(GetReason(refused), "QUEUE_FULL");
+  // 16 run, at about 0.2 s a token.
+  EXPECT_LT(RetryDelay(refused), absl::Seconds(5));
+}
+
+TEST(VirtualTimeTest, WhatThePrefixCacheHasOfAPromptThatWaitsDoesNotCountAsWaiting) {
+  EngineCoreOptions options = ServerOptions();
+  World world(options, absl::Milliseconds(100), absl::Milliseconds(5));
+  const GenerateRequest beginning = Request(1, 3200, 1);
+  world.Submit(beginning);
+  world.RunUntilIdle();
+  std::vector<std::shared_ptr<Reader>> readers;
+  for (uint32_t i = 0; i < 16 + 40; ++i) {
+    GenerateRequest request = beginning;
+    const GenerateRequest own = Request(2 + i, 20, 30);
+    request.prompt.insert(request.prompt.end(), own.prompt.begin(), own.prompt.end());
+    request.stopping = own.stopping;
+    readers.push_back(world.Submit(request));
+    ASSERT_NE(readers.back(), nullptr) << i;
+  }
+  for (int step = 0; step < 3; ++step) {
+    EXPECT_LE(world.core->load().waiting_prefill_tokens, 56 * (20 + kKvBlockTokens));
+    world.Advance(world.now);
+  }
+}
+
+TEST(VirtualTimeTest, AReplyThatEndsBeforeItsFirstTokenReportsThePromptAllTheSame) {
+  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
+  for (const bool candidates : {false, true}) {
+    GenerateRequest request = Request(candidates ? 1 : 2, 3000, 5);
+    request.prompt_tokens = true;
+    if (candidates) request.top_candidates = 2;
+    request.stopping.time_limit = absl::Seconds(3);
+    const auto reader = world.Submit(request);
+    world.RunUntilIdle();
+    ASSERT_TRUE(reader->finished.has_value());
+    EXPECT_EQ(reader->finished->reason, FinishReason::kTimeLimit);
+    EXPECT_TRUE(reader->ids.empty());
+    // With candidates, as far as the prompt was computed.
+    if (candidates) {
+      EXPECT_GT(reader->prompt.size(), 10u);
+    } else {
+      EXPECT_EQ(reader->prompt.size(), 3000u);
+    }
+    for (size_t i = 0; i < reader->prompt.size(); ++i) {
+      ASSERT_EQ(reader->prompt[i].id, request.prompt[i]);
+    }
+  }
+}
+
 TEST(VirtualTimeTest, APromptThatAnotherOneComputesMeanwhileCountsAsCached) {
   World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
   const GenerateRequest request = Request(1, 2000, 5);

@@ -120,6 +120,10 @@ class Reader : public EventSink {
       message_gaps.push_back(now_ - last_message);
       last_message = now_;
       for (const TokenReport& token : tokens->tokens) ids.push_back(token.id);
+    } else if (const auto* part = std::get_if<PromptEvent>(&event)) {
+      ASSERT_TRUE(request.prompt_tokens);
+      ASSERT_TRUE(ids.empty());
+      prompt.insert(prompt.end(), part->tokens.begin(), part->tokens.end());
     } else if (const auto* end = std::get_if<FinishedEvent>(&event)) {
       finished = *end;
     } else if (std::holds_alternative<QueuedEvent>(event) ||
@@ -139,6 +143,7 @@ class Reader : public EventSink {
 
   const GenerateRequest request;
   int64_t max_tokens = 0;
+  std::vector<TokenReport> prompt;
   std::vector<TokenId> ids;
   std::optional<FinishedEvent> finished;
   std::optional<absl::Status> status;
