@@ -17,12 +17,14 @@ class PrefixSet {
   // `strings`: not empty, distinct, in any order; what they view must outlive the set.
   explicit PrefixSet(std::vector<absl::string_view> strings);
 
-  // The length of the longest string that `text` starts with; 0 if there is none. Time: two binary
-  // searches, as a rule; one more for each string that shares a longer beginning with the text.
+  // The length of the longest string that `text` starts with; 0 if there is none. Time: a binary
+  // search, and a step for each string that shares more with the text's neighbour in their order.
   size_t LongestPrefix(absl::string_view text) const;
 
  private:
   std::vector<absl::string_view> strings_;  // Sorted.
+  // Of each string, the longest other one that it starts with: its index, or -1.
+  std::vector<int32_t> prefixes_;
   std::bitset<256> first_bytes_;
 };
 

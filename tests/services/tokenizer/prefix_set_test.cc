@@ -34,6 +34,25 @@ TEST(PrefixSetTest, TheLongestPrefixIsFound) {
   }
 }
 
+// Made so that each string shares a byte more with the text: a search for each would take minutes.
+TEST(PrefixSetTest, NoSetMakesALongTextSlow) {
+  std::vector<std::string> strings;
+  std::vector<std::string> nested;
+  for (size_t n = 1; n < 4096; ++n) {
+    strings.push_back(std::string(n, 'a') + '!');
+    nested.push_back(std::string(n, 'a'));
+  }
+  const PrefixSet set(std::vector<absl::string_view>(strings.begin(), strings.end()));
+  const PrefixSet chain(std::vector<absl::string_view>(nested.begin(), nested.end()));
+  const std::string text(20'000, 'a');
+  std::string other;
+  while (other.size() < 20'000) other += "ab";
+  for (size_t i = 0; i < text.size(); ++i) {
+    ASSERT_EQ(set.LongestPrefix(absl::string_view(text).substr(i)), 0u);
+    ASSERT_EQ(chain.LongestPrefix(absl::string_view(other).substr(i)), i % 2 == 0 ? 1u : 0u);
+  }
+}
+
 TEST(PrefixSetTest, BytesCompareAsUnsigned) {
   const PrefixSet set({"a", "\xFF", "\xFF\x01", "\x7F"});
   EXPECT_EQ(set.LongestPrefix("\xFF\x01z"), 2u);
