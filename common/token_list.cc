@@ -68,10 +68,12 @@ absl::StatusOr<TokenList::Digests> TokenList::Read(const std::string& path) {
   return digests;
 }
 
-absl::StatusOr<std::unique_ptr<TokenList>> TokenList::Open(const std::string& path) {
+absl::StatusOr<std::unique_ptr<TokenList>> TokenList::Open(const std::string& path,
+                                                           OnError on_error) {
   std::string state = StateOf(path);
   ASSIGN_OR_RETURN(Digests digests, Read(path));
-  return std::unique_ptr<TokenList>(new TokenList(path, std::move(digests), std::move(state)));
+  return std::unique_ptr<TokenList>(
+      new TokenList(path, std::move(on_error), std::move(digests), std::move(state)));
 }
 
 bool TokenList::Contains(absl::string_view token) {
@@ -79,10 +81,14 @@ bool TokenList::Contains(absl::string_view token) {
   const std::string digest = Sha256Hex(token);
   std::string state = StateOf(path_);
   MutexLock lock(&mutex_);
-  if (state != state_ && !state.empty()) {
-    if (absl::StatusOr<Digests> digests = Read(path_); digests.ok()) digests_ = *std::move(digests);
-    state_ = std::move(state);
+  if (state != read_) {
+    absl::StatusOr<Digests> digests = Read(path_);
+    if (!digests.ok() && state != seen_) on_error_(digests.status());
+    // What is wrong stays so until it changes; what could not be read may be readable next time.
+    if (digests.ok() || absl::IsInvalidArgument(digests.status())) read_ = state;
+    if (digests.ok()) digests_ = *std::move(digests);
   }
+  seen_ = std::move(state);
   int found = 0;
   for (const std::string& accepted : digests_) {
     found |= CRYPTO_memcmp(accepted.data(), digest.data(), digest.size()) == 0 ? 1 : 0;

@@ -12,7 +12,8 @@
 // behind it.
 namespace llama {
 
-// Metadata. Whose call it is, which is CallerOf() of the service's own caller.
+// Metadata. Whose call it is, which is CallerOf() of the service's own caller. Read by servers with
+// ServerOptions::callers_are_services.
 inline constexpr char kCallerMetadata[] = "llama-caller";
 // Joins the records of a call and of those that it leads to: at most 64 letters, digits, '-', '_'.
 inline constexpr char kRequestIdMetadata[] = "llama-request-id";
@@ -20,8 +21,8 @@ inline constexpr char kRequestIdMetadata[] = "llama-request-id";
 inline constexpr char kProbeMetadata[] = "llama-probe";
 
 // Who makes a call, so that each gets a fair share: a token's owner, if the server checks tokens,
-// or else everyone at the same address; with what kCallerMetadata adds, where the caller is a
-// service itself. Shares are all that it is for: a client may put there what it likes. Printable
+// or else everyone at the same address; with what kCallerMetadata adds, where callers are services.
+// Shares are all that it is for: who reaches such a server may put there what it likes. Printable
 // ASCII of bounded length, and does not show the token.
 std::string CallerOf(const grpc::CallbackServerContext& context);
 

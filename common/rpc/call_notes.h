@@ -23,7 +23,6 @@ class CallNotes {
 
   explicit CallNotes(std::string request_id) : request_id_(std::move(request_id)) {}
 
-  absl::Time received() const { return received_; }
   std::string request_id() const {
     MutexLock lock(&mutex_);
     return request_id_;

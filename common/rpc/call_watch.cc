@@ -90,16 +90,18 @@ std::string PrintableAscii(absl::string_view text) {
 
 // `peer`: "ipv4:127.0.0.1:40404", "unix:/socket".
 std::string FindCaller(const grpc::ServerContextBase& context, const std::string& peer,
-                       bool tokens_are_checked) {
+                       const CallWatchOptions& options) {
   std::string caller;
-  const absl::string_view token =
-      tokens_are_checked ? Find(context, "authorization") : absl::string_view();
+  const absl::string_view token = options.tokens_are_checked
+                                      ? BearerToken(Find(context, "authorization"))
+                                      : absl::string_view();
   if (!token.empty()) {
     caller = absl::StrCat("token:", absl::Hex(absl::HashOf(token)));
   } else {
     caller = absl::StartsWith(peer, "ip") ? peer.substr(0, peer.rfind(':')) : peer;
   }
-  const absl::string_view forwarded = Find(context, kCallerMetadata);
+  const absl::string_view forwarded =
+      options.callers_are_services ? Find(context, kCallerMetadata) : absl::string_view();
   if (!forwarded.empty()) absl::StrAppend(&caller, "/", forwarded.substr(0, kMaxForwardedBytes));
   return PrintableAscii(caller);
 }
@@ -120,7 +122,7 @@ class CallWatcher final : public grpc::experimental::Interceptor {
     record_.method = MethodName(info.method());
     record_.is_probe = IsProbe(record_.method, context_);
     record_.peer = context_.peer();
-    record_.caller = FindCaller(context_, record_.peer, options_->tokens_are_checked);
+    record_.caller = FindCaller(context_, record_.peer, *options_);
     const absl::string_view id = Find(context_, kRequestIdMetadata);
     notes_ = std::make_shared<CallNotes>(IsRequestId(id) ? std::string(id) : MakeRequestId());
     if (auto* const ours = dynamic_cast<CallContext*>(&context_); ours != nullptr) {
@@ -202,7 +204,7 @@ class CallWatcherFactory final : public grpc::experimental::ServerInterceptorFac
 
 std::string CallerOf(const grpc::CallbackServerContext& context) {
   const auto* const ours = dynamic_cast<const CallContext*>(&context);
-  return ours != nullptr ? ours->caller() : FindCaller(context, context.peer(), false);
+  return ours != nullptr ? ours->caller() : FindCaller(context, context.peer(), {});
 }
 
 std::shared_ptr<CallNotes> NotesOf(const grpc::CallbackServerContext& context) {
@@ -222,6 +224,12 @@ void ForwardCall(const std::string& caller, const CallNotes& notes, grpc::Client
   if (!caller.empty()) context.AddMetadata(kCallerMetadata, caller);
   const std::string id = notes.request_id();
   if (IsRequestId(id)) context.AddMetadata(kRequestIdMetadata, id);
+}
+
+absl::string_view BearerToken(absl::string_view authorization) {
+  constexpr absl::string_view kScheme = "Bearer ";
+  return absl::StartsWithIgnoreCase(authorization, kScheme) ? authorization.substr(kScheme.size())
+                                                            : absl::string_view();
 }
 
 std::string MethodName(absl::string_view path) {

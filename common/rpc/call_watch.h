@@ -15,6 +15,8 @@ struct CallWatchOptions {
   // Whether every call that comes through has one `authorization`, which was checked. If not, the
   // header is not looked at.
   bool tokens_are_checked = false;
+  // Whether kCallerMetadata is believed, for only services call. If not, it is not looked at.
+  bool callers_are_services = false;
 };
 
 // Makes the server that `builder` builds tell `observers` of each call at its end, however it ends,
@@ -22,6 +24,9 @@ struct CallWatchOptions {
 // itself, and what gRPC refuses before it looks for a method: bytes that are no HTTP/2, too much
 // metadata, and tokens (TokenProcessor tells of these).
 void WatchCalls(CallWatchOptions options, grpc::ServerBuilder& builder);
+
+// The token of an `authorization`: "Bearer TOKEN", the scheme in any case. Empty if it has none.
+absl::string_view BearerToken(absl::string_view authorization);
 
 // A record's method, of a path as HTTP/2 has it: "/llama.v1.ModelService/Generate". Cut if need be.
 std::string MethodName(absl::string_view path);

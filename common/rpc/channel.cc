@@ -32,6 +32,9 @@ std::shared_ptr<grpc::Channel> CreateChannel(
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  // Any number of pings while this side has nothing to send: else the third would wait for that,
+  // and who waits for an answer would not notice that its peer has vanished.
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // A stream's window stays at 64 KiB. Probing would let it grow to megabytes, which is what a
   // server then computes ahead for a reader that has stopped, and this process keeps for it.
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);

@@ -63,10 +63,8 @@ class TokenProcessor final : public grpc::AuthMetadataProcessor {
     if (absl::StartsWith(Find(metadata, ":path"), kHealth)) return grpc::Status::OK;
     // One header only: what the token stands for, CallerOf(), must be what was checked.
     if (metadata.count("authorization") == 1) {
-      const absl::string_view value = Find(metadata, "authorization");
-      if (absl::StartsWithIgnoreCase(value, "Bearer ") && tokens_->Contains(value.substr(7))) {
-        return grpc::Status::OK;
-      }
+      const absl::string_view token = BearerToken(Find(metadata, "authorization"));
+      if (!token.empty() && tokens_->Contains(token)) return grpc::Status::OK;
     }
     TellOfRefusal(metadata);
     return {grpc::StatusCode::UNAUTHENTICATED, "expected a token that this server accepts"};
@@ -116,7 +114,8 @@ class TokenSender final : public grpc::MetadataCredentialsPlugin {
 }  // namespace
 
 absl::StatusOr<ServerAccess> MakeServerAccess(const ServerSecurity& security,
-                                              std::vector<CallObserver> observers) {
+                                              std::vector<CallObserver> observers,
+                                              TokenList::OnError on_bad_tokens) {
   RETURN_IF_ERROR(CheckFiles("--tls_certificate", security.certificate, "--tls_key", security.key,
                              "--tls_client_ca", security.client_ca));
   if (security.certificate.empty()) {
@@ -138,7 +137,8 @@ absl::StatusOr<ServerAccess> MakeServerAccess(const ServerSecurity& security,
   const std::shared_ptr<grpc::ServerCredentials> credentials =
       grpc::experimental::TlsServerCredentials(options);
   if (!security.accepted_tokens.empty()) {
-    absl::StatusOr<std::unique_ptr<TokenList>> tokens = TokenList::Open(security.accepted_tokens);
+    absl::StatusOr<std::unique_ptr<TokenList>> tokens =
+        TokenList::Open(security.accepted_tokens, std::move(on_bad_tokens));
     if (!tokens.ok()) {
       return absl::Status(tokens.status().code(),
                           absl::StrCat("--accepted_tokens: ", tokens.status().message()));

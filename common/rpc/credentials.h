@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/rpc/call_record.h"
+#include "common/token_list.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/security/server_credentials.h"
 
@@ -38,9 +39,11 @@ struct ClientSecurity {
 
 // Errors, which start with the flag at fault: INVALID_ARGUMENT for flags that do not go together
 // and files that hold something else; those of ReadFile().
-// `observers` are told of calls that are refused for their token, which no server gets to see.
-absl::StatusOr<ServerAccess> MakeServerAccess(const ServerSecurity& security,
-                                              std::vector<CallObserver> observers = {});
+// `observers` are told of calls that are refused for their token, which no server gets to see,
+// `on_bad_tokens` of changes of the list of tokens that cannot be read, as TokenList has it.
+absl::StatusOr<ServerAccess> MakeServerAccess(
+    const ServerSecurity& security, std::vector<CallObserver> observers = {},
+    TokenList::OnError on_bad_tokens = [](const absl::Status&) {});
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
     const ClientSecurity& security);
 

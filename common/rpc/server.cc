@@ -40,6 +40,7 @@ void SetLimits(absl::Duration max_connection_age, grpc::ServerBuilder& builder) 
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 9'000);
 }
 
@@ -89,7 +90,8 @@ class Server::Impl {
         credentials_(options.access.credentials != nullptr ? options.access.credentials
                                                            : grpc::InsecureServerCredentials()),
         watch_({.observers = options.call_observers,
-                .tokens_are_checked = options.access.tokens_are_checked}),
+                .tokens_are_checked = options.access.tokens_are_checked,
+                .callers_are_services = options.callers_are_services}),
         gate_(gate) {}
   ~Impl() { Drain(absl::ZeroDuration()); }
 

@@ -22,6 +22,9 @@ struct ServerOptions {
   // that are new. Calls under way may go on for a day.
   absl::Duration max_connection_age = absl::Minutes(5);
   ServerAccess access = {};
+  // Whether only services call, which tell on whose behalf (kCallerMetadata). Not where end clients
+  // call: each could be as many callers as it likes.
+  bool callers_are_services = false;
   // Are told of every call, as WatchCalls() has it.
   std::vector<CallObserver> call_observers = {};
 };

@@ -27,7 +27,10 @@ absl::StatusOr<ServerAccess> ServerAccessFromFlags(const std::string& listen,
                                    .key = absl::GetFlag(FLAGS_tls_key),
                                    .client_ca = absl::GetFlag(FLAGS_tls_client_ca),
                                    .accepted_tokens = absl::GetFlag(FLAGS_accepted_tokens)};
-  auto access = MakeServerAccess(security, std::move(observers));
+  auto access = MakeServerAccess(security, std::move(observers), [](const absl::Status& status) {
+    LogWarning(absl::StrCat("--accepted_tokens: ", status.message(),
+                            "; the tokens read before stay accepted"));
+  });
   if (access.ok() && security.certificate.empty() && IsBeyondLoopback(listen)) {
     LogWarning(absl::StrCat("listening on ", listen,
                             " without TLS: other machines can read and send requests"));

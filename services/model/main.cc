@@ -122,6 +122,7 @@ absl::Status Serve(ServedModelOptions options, const ComputePlan& plan, Terminat
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
                                   .access = listening,
+                                  .callers_are_services = true,
                                   .call_observers = observers},
                                  {{"llama.v1.ModelService", &service}}, gate));
   LogInfo(absl::StrCat("loading ", options.folder, ": ", Describe(plan)));

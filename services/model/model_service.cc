@@ -146,9 +146,10 @@ grpc::ServerWriteReactor<Response>* StartStream(grpc::CallbackServerContext* con
 template <typename Answer>
 grpc::ServerUnaryReactor* ModelServiceImpl::AnswerUnary(grpc::CallbackServerContext* context,
                                                         Answer answer) {
-  const absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
-  if (pass.ok()) answer(*model_.load());
-  return FinishUnary(context, pass.status());
+  absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
+  if (!pass.ok()) return FinishUnary(context, pass.status());
+  answer(*model_.load());
+  return FinishUnary(*std::move(pass), absl::OkStatus());
 }
 
 grpc::ServerWriteReactor<v1::ModelServiceGenerateResponse>* ModelServiceImpl::Generate(

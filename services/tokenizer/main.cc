@@ -74,6 +74,7 @@ absl::Status Run() {
                    Server::Start({.listen = absl::GetFlag(FLAGS_listen),
                                   .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
                                   .access = listening,
+                                  .callers_are_services = true,
                                   .call_observers = observers},
                                  {{"llama.v1.TokenizerService", &service}}, gate));
   ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(path, max_prompt_bytes));

@@ -51,8 +51,9 @@ class RefusedStream final
 template <typename Answer>
 grpc::ServerUnaryReactor* TokenizerServiceImpl::AnswerUnary(grpc::CallbackServerContext* context,
                                                             Answer answer) {
-  const absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
-  return FinishUnary(context, pass.ok() ? answer(*tokenizer_.load()) : pass.status());
+  absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
+  if (!pass.ok()) return FinishUnary(context, pass.status());
+  return FinishUnary(*std::move(pass), answer(*tokenizer_.load()));
 }
 
 grpc::ServerUnaryReactor* TokenizerServiceImpl::Encode(grpc::CallbackServerContext* context,
@@ -70,7 +71,7 @@ grpc::ServerUnaryReactor* TokenizerServiceImpl::Decode(grpc::CallbackServerConte
                                                        v1::DecodeResponse* response) {
   return AnswerUnary(context, [&](const Tokenizer& tokenizer) {
     RETURN_IF_ERROR(AnswerDecode(tokenizer, *request, *response));
-    NotesOf(*context)->AddCompletionTokens(request->ids_size());
+    NotesOf(*context)->SetCompletionTokens(request->ids_size());
     return absl::OkStatus();
   });
 }

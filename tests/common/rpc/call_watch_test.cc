@@ -79,14 +79,12 @@ class TestService final : public v1::GatewayService::CallbackService {
 
 class CallWatchTest : public testing::Test {
  protected:
-  void Start(bool tokens_are_checked = false) {
-    server_ = Server::Start({.access = {.tokens_are_checked = tokens_are_checked},
-                             .call_observers = {[this](const CallRecord& record) {
-                               MutexLock lock(&mutex_);
-                               records_.push_back(record);
-                             }}},
-                            {{"llama.v1.GatewayService", &service_}}, gate_)
-                  .value();
+  void Start(ServerOptions options = {}) {
+    options.call_observers = {[this](const CallRecord& record) {
+      MutexLock lock(&mutex_);
+      records_.push_back(record);
+    }};
+    server_ = Server::Start(options, {{"llama.v1.GatewayService", &service_}}, gate_).value();
     channel_ = CreateChannel(server_->address());
     gate_.SetServing();
   }
@@ -95,6 +93,14 @@ class CallWatchTest : public testing::Test {
     request.set_tensors(held);
     v1::GetInfoResponse response;
     return v1::GatewayService::NewStub(channel_)->GetInfo(&context_, request, &response);
+  }
+  // Whose call the server says that one with this header is.
+  std::string CallerWith(const std::string& key, const std::string& value) {
+    grpc::ClientContext context;
+    context.AddMetadata(key, value);
+    v1::GetInfoResponse response;
+    EXPECT_TRUE(v1::GatewayService::NewStub(channel_)->GetInfo(&context, {}, &response).ok());
+    return service_.caller();
   }
   // Of all calls, for the server is done with them then. In any order: a call's record is made when
   // gRPC lets go of the call, which may be after its client made the next one.
@@ -235,34 +241,47 @@ TEST_F(CallWatchTest, ARequestIdIsTheCallersOrMadeHere) {
 TEST_F(CallWatchTest, ATokenThatNobodyCheckedMakesNoCallerOfItsOwn) {
   Start();
   for (const char* token : {"Bearer one", "Bearer two"}) {
-    grpc::ClientContext context;
-    context.AddMetadata("authorization", token);
-    v1::GetInfoResponse response;
-    EXPECT_TRUE(v1::GatewayService::NewStub(channel_)->GetInfo(&context, {}, &response).ok());
-    EXPECT_EQ(service_.caller(), "ipv4:127.0.0.1");
+    EXPECT_EQ(CallerWith("authorization", token), "ipv4:127.0.0.1");
   }
 }
 
 TEST_F(CallWatchTest, ACheckedTokensOwnerIsACallerWhoseTokenIsNotShown) {
-  Start(/*tokens_are_checked=*/true);
+  Start({.access = {.tokens_are_checked = true}});
   std::set<std::string> callers;
   for (const char* token : {"Bearer one", "Bearer two", "Bearer one"}) {
-    grpc::ClientContext context;
-    context.AddMetadata("authorization", token);
-    v1::GetInfoResponse response;
-    EXPECT_TRUE(v1::GatewayService::NewStub(channel_)->GetInfo(&context, {}, &response).ok());
-    EXPECT_THAT(service_.caller(), StartsWith("token:"));
-    EXPECT_THAT(service_.caller(), testing::Not(testing::HasSubstr("one")));
-    callers.insert(service_.caller());
+    const std::string caller = CallerWith("authorization", token);
+    EXPECT_THAT(caller, StartsWith("token:"));
+    EXPECT_THAT(caller, testing::Not(testing::HasSubstr("one")));
+    callers.insert(caller);
   }
   EXPECT_EQ(callers.size(), 2U);
 }
 
-TEST_F(CallWatchTest, AForwardedCallerIsCutAndCanBeForwardedAgain) {
+TEST_F(CallWatchTest, OneTokenIsOneCallerHoweverItsSchemeIsWritten) {
+  Start({.access = {.tokens_are_checked = true}});
+  const std::string caller = CallerWith("authorization", "Bearer x");
+  EXPECT_THAT(caller, StartsWith("token:"));
+  EXPECT_EQ(CallerWith("authorization", "bEARER x"), caller);
+  EXPECT_NE(CallerWith("authorization", "Bearer X"), caller);
+}
+
+TEST_F(CallWatchTest, AClientThatNamesCallersIsOneCaller) {
   Start();
-  context_.AddMetadata(kCallerMetadata, "a b " + std::string(1000, 'c'));
-  EXPECT_TRUE(Call().ok());
-  EXPECT_EQ(service_.caller(), "ipv4:127.0.0.1/a?b?" + std::string(124, 'c'));
+  for (const char* caller : {"one", "two"}) {
+    EXPECT_EQ(CallerWith(kCallerMetadata, caller), "ipv4:127.0.0.1");
+  }
+}
+
+TEST_F(CallWatchTest, AServicesCallersAreCallersOfTheirOwn) {
+  Start({.callers_are_services = true});
+  EXPECT_EQ(CallerWith(kCallerMetadata, "one"), "ipv4:127.0.0.1/one");
+  EXPECT_EQ(CallerWith(kCallerMetadata, "two"), "ipv4:127.0.0.1/two");
+}
+
+TEST_F(CallWatchTest, AForwardedCallerIsCutAndCanBeForwardedAgain) {
+  Start({.callers_are_services = true});
+  EXPECT_EQ(CallerWith(kCallerMetadata, "a b " + std::string(1000, 'c')),
+            "ipv4:127.0.0.1/a?b?" + std::string(124, 'c'));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/mutex.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/grpc_status.h"
@@ -42,16 +43,20 @@ class HeldCall final : public grpc::ServerUnaryReactor {
   std::atomic<bool> finished_ = false;
 };
 
-// GetInfo with `tensors` is held.
+// GetInfo with `tensors` is held; otherwise it is answered with `model_name`.
 class TestService final : public v1::GatewayService::CallbackService {
  public:
   explicit TestService(ServingGate& gate) : gate_(gate) {}
 
   grpc::ServerUnaryReactor* GetInfo(grpc::CallbackServerContext* context,
                                     const v1::GetInfoRequest* request,
-                                    v1::GetInfoResponse*) override {
+                                    v1::GetInfoResponse* response) override {
     absl::StatusOr<ServingGate::Pass> pass = gate_.Enter();
-    if (!pass.ok() || !request->tensors()) return FinishUnary(context, pass.status());
+    if (!pass.ok()) return FinishUnary(context, pass.status());
+    if (!request->tensors()) {
+      response->mutable_model()->mutable_model()->set_name(model_name);
+      return FinishUnary(*std::move(pass), absl::OkStatus());
+    }
     auto* const call = new HeldCall(*std::move(pass));
     held_ = call;
     return call;
@@ -60,6 +65,8 @@ class TestService final : public v1::GatewayService::CallbackService {
     while (held_ == nullptr) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return held_;
   }
+
+  std::string model_name;  // Set before the call.
 
  private:
   ServingGate& gate_;
@@ -168,6 +175,38 @@ TEST_F(ServerTest, DrainingLetsCallsFinishAndRefusesNewOnes) {
   call.join();
   drain.join();
   EXPECT_TRUE(held.ok()) << held;
+  EXPECT_TRUE(all_over);
+}
+
+// Of its answer only as much is on the way as the client's HTTP/2 window takes.
+TEST_F(ServerTest, DrainingWaitsUntilAClientThatReadsLateHasItsAnswer) {
+  service_.model_name = std::string(1 << 20, 'x');
+  Start();
+  grpc::ChannelArguments window;
+  window.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // Which would make it grow.
+  const auto stub = v1::GatewayService::NewStub(
+      grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), window));
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const auto await_event = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  const auto call = stub->AsyncGetInfo(&context, {}, &queue);
+  call->ReadInitialMetadata(nullptr);
+  ASSERT_TRUE(await_event());  // Which is sent with the answer: its handler has returned.
+  bool all_over = false;
+  std::thread drain([&] { all_over = server_->Drain(); });
+  while (gate_.Check().ok()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_FALSE(gate_.WaitUntilEmpty(absl::Now() + absl::Milliseconds(200)));
+  v1::GetInfoResponse response;
+  grpc::Status status;
+  call->Finish(&response, &status, nullptr);
+  EXPECT_TRUE(await_event());
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(response.model().model().name() == service_.model_name);  // Too long to print.
+  drain.join();
   EXPECT_TRUE(all_over);
 }
 
