@@ -48,6 +48,15 @@ Utf8Char FirstChar(absl::string_view text) {
   return {code_point, length};
 }
 
+bool IsValidUtf8(absl::string_view text) {
+  while (!text.empty()) {
+    const size_t bytes = FirstChar(text).bytes;
+    if (bytes == 0) return false;
+    text.remove_prefix(bytes);
+  }
+  return true;
+}
+
 bool IsIncompleteChar(absl::string_view text) {
   const size_t length = LengthFrom(Byte(text, 0));
   return text.size() < length && MatchingBytes(text, length) == text.size();

@@ -20,6 +20,9 @@ struct Utf8Char {
 // The character at the start of `text`.
 Utf8Char FirstChar(absl::string_view text);
 
+// Whether `text` consists of characters.
+bool IsValidUtf8(absl::string_view text);
+
 // Whether `text`, not empty, could grow into a single character by bytes that follow.
 bool IsIncompleteChar(absl::string_view text);
 

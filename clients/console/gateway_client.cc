@@ -17,6 +17,12 @@ namespace {
 constexpr absl::Duration kConnectTimeout = absl::Seconds(5);
 constexpr absl::Duration kLoadingInterval = absl::Milliseconds(300);
 
+// Nothing answers, or another service does.
+bool MeansNoGateway(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         absl::IsUnimplemented(status);
+}
+
 }  // namespace
 
 GatewayClient::GatewayClient(std::string address,
@@ -43,11 +49,13 @@ absl::StatusOr<v1::GetInfoResponse> GatewayClient::GetInfo(
       absl::SleepFor(kLoadingInterval);
       continue;
     }
-    if (!GetReason(status).empty() || absl::IsUnauthenticated(status)) return status;
+    if (!GetReason(status).empty() || !MeansNoGateway(status)) return status;
     return absl::UnavailableError(absl::StrCat(
         "no gateway answers at ", address_,
         ": start lnb-tokenizer, lnb-model and lnb-gateway (deploy/quickstart.sh does), or name "
-        "another with --gateway"));
+        "another with --gateway (",
+        status.message().empty() ? absl::StatusCodeToString(status.code()) : status.message(),
+        ")"));
   }
 }
 

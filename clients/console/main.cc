@@ -20,11 +20,11 @@
 #include "clients/console/one_shot.h"
 #include "clients/console/sanitize.h"
 #include "clients/console/terminal.h"
-#include "clients/console/utf8.h"
 #include "common/program.h"
 #include "common/read_file.h"
 #include "common/rpc/client_security_flags.h"
 #include "common/status_macros.h"
+#include "common/utf8.h"
 
 ABSL_FLAG(std::string, gateway, "127.0.0.1:50050", "The gateway to talk to, HOST:PORT.");
 ABSL_FLAG(std::string, prompt, "", "Answer this chat prompt once, on standard output, and exit.");
@@ -187,7 +187,7 @@ absl::Status RunMenu(GatewayClient& client) {
 }
 
 absl::Status Run(bool one_shot) {
-  RETURN_IF_ERROR(PrepareStandardStreams());
+  IgnoreBrokenPipes();
   ASSIGN_OR_RETURN(const std::optional<v1::GenerateRequest> request, OneShotFromFlags(one_shot));
   BlockInterrupts();  // Before the client, which starts gRPC's threads.
   ASSIGN_OR_RETURN(const auto calling, ChannelCredentialsFromFlags());

@@ -10,7 +10,7 @@
 #include "absl/strings/strip.h"
 #include "clients/console/sanitize.h"
 #include "clients/console/styled_text.h"
-#include "clients/console/utf8.h"
+#include "common/utf8.h"
 
 namespace llama {
 namespace {

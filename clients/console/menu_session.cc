@@ -12,8 +12,8 @@
 #include "clients/console/sanitize.h"
 #include "clients/console/styled_text.h"
 #include "clients/console/terminal.h"
-#include "clients/console/utf8.h"
 #include "common/status_macros.h"
+#include "common/utf8.h"
 
 namespace llama {
 namespace {

@@ -1,6 +1,5 @@
 #include "clients/console/terminal.h"
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -14,17 +13,8 @@
 
 namespace llama {
 
-absl::Status PrepareStandardStreams() {
+void IgnoreBrokenPipes() {
   (void)std::signal(SIGPIPE, SIG_IGN);  // It exists and may be ignored.
-  absl::Status status;
-  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(stream, F_GETFD) >= 0) continue;
-    // The least number that is free, which is this one.
-    (void)open("/dev/null", stream == STDIN_FILENO ? O_RDONLY : O_WRONLY);
-    if (stream == STDOUT_FILENO)
-      status = absl::FailedPreconditionError("standard output is closed");
-  }
-  return status;
 }
 
 absl::Status WriteOut(absl::string_view text) {

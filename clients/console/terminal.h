@@ -11,11 +11,10 @@
 
 namespace llama {
 
-// Gives the standard streams that are closed to /dev/null, so that no socket gets their number, and
-// ignores SIGPIPE. Errors: FAILED_PRECONDITION if standard output is closed.
-absl::Status PrepareStandardStreams();
+// Makes writing to a pipe that nobody reads an error rather than the end of the process.
+void IgnoreBrokenPipes();
 
-// Writes to standard output at once. Errors: UNKNOWN, with the system's reason.
+// Writes to standard output at once. Errors: UNKNOWN, with the system's reason: it may be closed.
 absl::Status WriteOut(absl::string_view text);
 
 // Whether standard output may be given escape sequences: it is a terminal that knows them (TERM is

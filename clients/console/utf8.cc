@@ -44,15 +44,6 @@ CodePoint DecodeCodePoint(absl::string_view text, size_t at) {
   return {static_cast<uint32_t>(c), static_cast<size_t>(used), true};
 }
 
-bool IsValidUtf8(absl::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const CodePoint c = DecodeCodePoint(text, i);
-    if (!c.valid) return false;
-    i += c.length;
-  }
-  return true;
-}
-
 std::vector<size_t> ClusterEnds(absl::string_view text) {
   std::vector<size_t> ends;
   UErrorCode error = U_ZERO_ERROR;

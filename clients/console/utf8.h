@@ -18,8 +18,6 @@ struct CodePoint {
 // The code point that starts at `at`, which must lie inside `text`.
 CodePoint DecodeCodePoint(absl::string_view text, size_t at);
 
-bool IsValidUtf8(absl::string_view text);
-
 // Where each user-perceived character (extended grapheme cluster of UAX #29) of `text` ends: flags,
 // skin tones and joined emoji are one. The last end is text.size().
 std::vector<size_t> ClusterEnds(absl::string_view text);

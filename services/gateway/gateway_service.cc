@@ -125,9 +125,8 @@ grpc::ServerWriteReactor<v1::GenerateResponse>* GatewayServiceImpl::Generate(
   v1::GenerateRequest named = *request;
   named.set_request_id(notes->request_id());
   auto entry = std::make_shared<Entry>(Entry{*std::move(pass), *std::move(place)});
-  const auto relay =
-      std::make_shared<Relay>(Relay::Pools{tokenizers_, models_}, *entry->place, named, backends,
-                              absl::FromChrono(context->deadline()), caller, notes);
+  const auto relay = std::make_shared<Relay>(Relay::Pools{tokenizers_, models_}, *entry->place,
+                                             named, backends, context->deadline(), caller, notes);
   // The relay owns the stream, so that the stream only knows of the relay. The call is over when
   // both are: the stream's end may wait for its client when the relay has nothing more to do.
   const auto stream = Relay::Stream::Create(

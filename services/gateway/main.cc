@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,10 +39,12 @@ ABSL_FLAG(int64_t, max_calls, 1000,
 namespace llama {
 namespace {
 
+constexpr int64_t kMostCalls = int64_t{1} << 40;
+
 absl::Status Run() {
-  if (absl::GetFlag(FLAGS_max_calls) < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--max_calls: expected at least 1, found ", absl::GetFlag(FLAGS_max_calls)));
+  if (absl::GetFlag(FLAGS_max_calls) < 1 || absl::GetFlag(FLAGS_max_calls) > kMostCalls) {
+    return absl::InvalidArgumentError(absl::StrCat("--max_calls: expected 1 to ", kMostCalls,
+                                                   ", found ", absl::GetFlag(FLAGS_max_calls)));
   }
   RETURN_IF_ERROR(SetUpLog(absl::GetFlag(FLAGS_log_level), absl::GetFlag(FLAGS_log_format)));
   LogGrpcMessages();

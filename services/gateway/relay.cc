@@ -17,6 +17,12 @@ void Shorten(absl::Duration elapsed, google::protobuf::Duration& limit) {
   SetDuration(std::max(FromProto(limit) - elapsed, absl::Nanoseconds(1)), limit);
 }
 
+// 0 stays: there is no such time.
+void Lengthen(absl::Duration by, google::protobuf::Duration& time) {
+  const absl::Duration known = FromProto(time);
+  if (known > absl::ZeroDuration()) SetDuration(known + by, time);
+}
+
 bool WantsTokens(const v1::OutputOptions& output) {
   return output.tokens() || output.has_top_candidates();
 }
@@ -29,8 +35,9 @@ std::vector<std::string> StopSequences(const v1::GenerateRequest& request) {
 }  // namespace
 
 Relay::Relay(Pools pools, CallAdmission::Place& place, const v1::GenerateRequest& request,
-             std::shared_ptr<const Backends> backends, absl::Time deadline,
-             const std::string& caller, std::shared_ptr<CallNotes> notes)
+             std::shared_ptr<const Backends> backends,
+             std::chrono::system_clock::time_point deadline, const std::string& caller,
+             std::shared_ptr<CallNotes> notes)
     : pools_(pools),
       place_(place),
       request_(request),
@@ -54,9 +61,7 @@ void Relay::Start(std::shared_ptr<Stream> client) {
 
 void Relay::Encode() {
   tokenizer_stub_ = pools_.tokenizers.Take();
-  for (grpc::ClientContext* const context : Contexts()) {
-    if (deadline_ != absl::InfiniteFuture()) context->set_deadline(absl::ToChronoTime(deadline_));
-  }
+  for (grpc::ClientContext* const context : Contexts()) context->set_deadline(deadline_);
   *encode_request_.mutable_prompt() = request_.prompt();
   tokenizer_stub_->async()->Encode(
       &encode_context_, &encode_request_, &encoded_,
@@ -97,6 +102,7 @@ void Relay::StartModel(std::unique_ptr<ModelReplicas::Lease> replica) {
   ModelCall& call = model();
   call.relay = shared_from_this();
   call.replica = std::move(replica);
+  model_started_ = absl::Now();
   call.replica->stub().async()->Generate(&call.context, &model_request_, &call);
   call.AddHold();
   call.StartRead(&from_model_);
@@ -287,7 +293,12 @@ void Relay::DeliverEnd() {
   finished.set_reason(finished_->reason());
   if (finished_->has_stop_token_id()) finished.set_stop_token_id(finished_->stop_token_id());
   *finished.mutable_usage() = finished_->usage();
-  *finished.mutable_timings() = finished_->timings();
+  v1::Timings& timings = *finished.mutable_timings();
+  timings = finished_->timings();
+  // The model's begin with its call.
+  const absl::Duration before = model_started_ - received_;
+  Lengthen(before, *timings.mutable_total());
+  Lengthen(before, *timings.mutable_time_to_first_token());
   Write(std::move(response));
   End(absl::OkStatus());
 }
@@ -300,8 +311,15 @@ void Relay::FinishAtStop(const std::string& stop) {
   finished.set_stop_sequence(stop);
   finished.mutable_usage()->set_prompt_tokens(prompt_tokens_);
   finished.mutable_usage()->set_completion_tokens(tokens_);
-  // The model does not know that it has ended: the times are those that the gateway saw.
   v1::Timings& timings = *finished.mutable_timings();
+  if (finished_.has_value()) {
+    const v1::Timings& models = finished_->timings();
+    finished.mutable_usage()->set_cached_prompt_tokens(finished_->usage().cached_prompt_tokens());
+    *timings.mutable_queue() = models.queue();
+    *timings.mutable_prefill() = models.prefill();
+    timings.set_prefill_tokens_per_second(models.prefill_tokens_per_second());
+  }
+  // The model does not know where the reply ended: these are the times that the gateway saw.
   const absl::Duration decode = last_token_ - first_token_;
   SetDuration(first_token_ - received_, *timings.mutable_time_to_first_token());
   SetDuration(decode, *timings.mutable_decode());

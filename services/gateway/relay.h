@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -46,8 +47,8 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   // `place` is the client's stream's. `caller`: on whose behalf, for the model's fair shares.
   // `notes`: of the client's call.
   Relay(Pools pools, CallAdmission::Place& place, const v1::GenerateRequest& request,
-        std::shared_ptr<const Backends> backends, absl::Time deadline, const std::string& caller,
-        std::shared_ptr<CallNotes> notes);
+        std::shared_ptr<const Backends> backends, std::chrono::system_clock::time_point deadline,
+        const std::string& caller, std::shared_ptr<CallNotes> notes);
 
   // Begins to write to `client`, and finishes it once, whatever happens.
   void Start(std::shared_ptr<Stream> client);
@@ -116,7 +117,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   const v1::GenerateRequest request_;
   const std::shared_ptr<const Backends> backends_;
   const absl::Time received_ = absl::Now();
-  const absl::Time deadline_;
+  const std::chrono::system_clock::time_point deadline_;
   const std::shared_ptr<CallNotes> notes_;
   int64_t sequence_ = 0;
 
@@ -144,6 +145,7 @@ class Relay final : public std::enable_shared_from_this<Relay> {
   int64_t prompt_tokens_ = 0;
   bool half_closed_ = false;
   std::optional<v1::ModelFinished> finished_;
+  absl::Time model_started_;  // The last attempt.
   absl::Time first_token_ = absl::InfiniteFuture();
   absl::Time last_token_ = absl::InfiniteFuture();
 

@@ -5,11 +5,13 @@
 #include <span>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/read_file.h"
 #include "common/sha256.h"
 #include "common/status_macros.h"
+#include "common/utf8.h"
 #include "services/model/engine/sampler.h"
 #include "services/model/engine/scheduler.h"
 #include "services/model/kernels/kernel_choice.h"
@@ -30,6 +32,20 @@ absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t least, int
   if (value >= least && value <= most) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("--", flag, ": expected ", least, " to ", most, ", found ", value));
+}
+
+std::string NameOf(const ServedModelOptions& options) {
+  if (!options.name.empty()) return options.name;
+  const std::filesystem::path folder = std::filesystem::path(options.folder).lexically_normal();
+  return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+}
+
+// Clients could not read what a message has as its name.
+absl::Status CheckName(const ServedModelOptions& options) {
+  if (IsValidUtf8(NameOf(options))) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--model_name, or the folder's name: expected UTF-8, found \"",
+                   absl::CHexEscape(NameOf(options)), "\""));
 }
 
 // What the process itself, gRPC's buffers and the page tables take.
@@ -63,6 +79,7 @@ CheckpointOptions LoadOptions(const ServedModelOptions& options, int64_t threads
 }  // namespace
 
 absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
+  RETURN_IF_ERROR(CheckName(options));
   RETURN_IF_ERROR(CheckFlag("threads", options.threads, 0, kMaxThreads));
   RETURN_IF_ERROR(CheckFlag("context_length", options.context_length, 0, kMaxContextLength));
   RETURN_IF_ERROR(CheckFlag("max_batch_tokens", options.max_batch_tokens, 1, kMaxBatchTokens));
@@ -148,10 +165,7 @@ absl::StatusOr<std::unique_ptr<ServedModel>> ServedModel::Load(
   load_options.spare_bytes = FreeMemory(plan) - plan.kv_cache_bytes - plan.scratch_bytes;
   ASSIGN_OR_RETURN(model->checkpoint_, Checkpoint::Load(options.folder, load_options));
   model->plan_.resident = model->checkpoint_->resident();
-  const std::filesystem::path folder = std::filesystem::path(options.folder).lexically_normal();
-  model->name_ = !options.name.empty()   ? options.name
-                 : folder.has_filename() ? folder.filename().string()
-                                         : folder.parent_path().filename().string();
+  model->name_ = NameOf(options);
   if (const auto tokenizer =
           ReadFile(absl::StrCat(options.folder, "/tokenizer.model"), kMaxTokenizerBytes);
       tokenizer.ok()) {

@@ -45,15 +45,6 @@ bool IsText(PieceType type) {
          type == PieceType::kUnused;
 }
 
-bool IsValidUtf8(absl::string_view text) {
-  while (!text.empty()) {
-    const size_t bytes = FirstChar(text).bytes;
-    if (bytes == 0) return false;
-    text.remove_prefix(bytes);
-  }
-  return true;
-}
-
 // The byte that "<0x0A>" spells.
 std::optional<uint8_t> ByteOf(absl::string_view spelling) {
   for (int value = 0; value < 256; ++value) {

@@ -33,6 +33,8 @@ class BadInputTest(unittest.TestCase):
         self.refuse(2, "--threads", "lnb-model", f"--model_dir={STORIES}", "--threads=many")
         self.refuse(2, "--threads", "lnb-model", f"--model_dir={STORIES}", "--threads=-1")
         self.refuse(2, "--activations", "lnb-model", f"--model_dir={STORIES}", "--activations=f8")
+        for calls in (0, 2**63 - 1):
+            self.refuse(2, "--max_calls", "lnb-gateway", f"--max_calls={calls}")
         for program in ("lnb-model", "lnb-bench"):
             self.refuse(2, "(scalar", program, f"--model_dir={STORIES}", "--instruction_set=best")
             self.refuse(2, "--model_dir", program)

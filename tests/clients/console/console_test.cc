@@ -335,8 +335,25 @@ TEST_F(ConsoleTest, AnUnreachableGatewayIsToldInOneLine) {
     EXPECT_EQ(finished.exit_status, 1);
     EXPECT_EQ(finished.output, "");
     EXPECT_THAT(finished.errors, AllOf(StartsWith("lnb-console: "), HasSubstr(gateway_.address()),
-                                       HasSubstr("lnb-gateway")));
+                                       HasSubstr("lnb-gateway"), HasSubstr("Connection refused)")));
     EXPECT_EQ(finished.errors.find('\n'), finished.errors.size() - 1);
+  }
+}
+
+TEST_F(ConsoleTest, AGatewayThatAnswersOtherwiseIsNotCalledAbsent) {
+  gateway_.FailInfo({{grpc::StatusCode::RESOURCE_EXHAUSTED, "message too large"},
+                     {grpc::StatusCode::UNAUTHENTICATED, "expected a token"}});
+  EXPECT_EQ(Run({}).errors, "lnb-console: message too large\n");
+  EXPECT_EQ(Run({"--prompt=Hi"}).errors, "lnb-console: expected a token\n");
+}
+
+TEST_F(ConsoleTest, WhyThereIsNoGatewayIsTold) {
+  gateway_.FailInfo({{grpc::StatusCode::UNAVAILABLE, "wrong certificate"},
+                     {grpc::StatusCode::DEADLINE_EXCEEDED, "too late"},
+                     {grpc::StatusCode::UNIMPLEMENTED, ""}});
+  for (const absl::string_view cause : {"wrong certificate", "too late", "UNIMPLEMENTED"}) {
+    EXPECT_THAT(Run({}).errors, AllOf(StartsWith("lnb-console: no gateway answers at "),
+                                      HasSubstr(absl::StrCat("(", cause, ")\n"))));
   }
 }
 

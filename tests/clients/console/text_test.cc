@@ -7,6 +7,7 @@
 #include "clients/console/marked_text.h"
 #include "clients/console/sanitize.h"
 #include "clients/console/utf8.h"
+#include "common/utf8.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

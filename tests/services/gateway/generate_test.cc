@@ -1,7 +1,10 @@
+#include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "common/proto_duration.h"
 #include "common/status_details.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -205,6 +208,70 @@ TEST_F(GenerateTest, AStopSequenceAcrossTokensEndsTheReplyAndTheModelsCall) {
   EXPECT_EQ(reply.finished().usage().completion_tokens(), 4);
   EXPECT_TRUE(model_.AwaitOver(1));
   EXPECT_TRUE(gateway_.AwaitEmpty());
+}
+
+// What the model counted, with these times: 1 s to the first token, 2 s in all.
+FakeModel::Script RepliesInTime(std::vector<std::vector<uint32_t>> messages) {
+  return [messages = std::move(messages)](grpc::ServerContext&, FakeModel::Writer& writer) {
+    WriteAccepted(writer);
+    v1::ModelServiceGenerateResponse response;
+    for (const std::vector<uint32_t>& ids : messages) {
+      response.mutable_tokens()->clear_tokens();
+      for (const uint32_t id : ids) response.mutable_tokens()->add_tokens()->set_id(id);
+      writer.Write(response);
+    }
+    v1::ModelFinished& finished = *response.mutable_finished();
+    finished.mutable_usage()->set_cached_prompt_tokens(1);
+    v1::Timings& timings = *finished.mutable_timings();
+    timings.mutable_queue()->set_nanos(7);
+    timings.mutable_prefill()->set_nanos(5);
+    timings.set_prefill_tokens_per_second(3);
+    if (!messages.empty()) timings.mutable_time_to_first_token()->set_seconds(1);
+    timings.mutable_total()->set_seconds(2);
+    writer.Write(response);
+    return grpc::Status::OK;
+  };
+}
+
+TEST_F(GenerateTest, TimesCountWhatComesBeforeTheModel) {
+  model_.SetScript(RepliesInTime({{kHello}}));
+  const v1::Timings timings = Ask(TextRequest()).finished().timings();
+  EXPECT_GT(FromProto(timings.time_to_first_token()), absl::Seconds(1));
+  EXPECT_EQ(FromProto(timings.total()) - FromProto(timings.time_to_first_token()),
+            absl::Seconds(1));
+  EXPECT_EQ(timings.queue().nanos(), 7);
+  model_.SetScript(RepliesInTime({}));
+  const v1::Timings empty = Ask(TextRequest()).finished().timings();
+  EXPECT_EQ(FromProto(empty.time_to_first_token()), absl::ZeroDuration()) << "there is none";
+  EXPECT_GT(FromProto(empty.total()), absl::Seconds(2));
+}
+
+// Only the end of the reply completes it, with the replacement of a byte.
+TEST_F(GenerateTest, AStopSequenceFoundAfterTheModelsEndHasWhatTheModelCounted) {
+  model_.SetScript(RepliesInTime({{kHello}, {kF0}}));
+  const v1::Finished finished = Ask(TextRequest({"\uFFFD"})).finished();
+  EXPECT_EQ(finished.reason(), v1::FINISH_REASON_STOP_SEQUENCE);
+  EXPECT_EQ(finished.usage().cached_prompt_tokens(), 1);
+  EXPECT_EQ(finished.usage().completion_tokens(), 2);
+  EXPECT_EQ(finished.timings().queue().nanos(), 7);
+  EXPECT_EQ(finished.timings().prefill().nanos(), 5);
+  EXPECT_EQ(finished.timings().prefill_tokens_per_second(), 3);
+}
+
+TEST_F(GenerateTest, ACallWithoutADeadlineGetsNone) {
+  auto deadline = std::chrono::system_clock::time_point::min();
+  model_.SetScript([&deadline](grpc::ServerContext& context, FakeModel::Writer& writer) {
+    deadline = context.deadline();
+    WriteAccepted(writer);
+    WriteFinished(writer, v1::FINISH_REASON_EOS);
+    return grpc::Status::OK;
+  });
+  grpc::ClientContext context;
+  const auto reader = gateway_.stub().Generate(&context, TextRequest());
+  for (v1::GenerateResponse message; reader->Read(&message);) {
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(deadline, std::chrono::system_clock::time_point::max());
 }
 
 // Decoded one by one, for the sake of the stop sequences, but not sent so.

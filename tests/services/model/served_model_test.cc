@@ -1,6 +1,8 @@
 #include "services/model/served_model.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -53,6 +55,20 @@ TEST(PlanComputeTest, TheCacheIsWhatMemoryLeavesAfterAReserve) {
     EXPECT_LT(left, limit / 10 + block);
   }
   EXPECT_GT(between, 100);
+}
+
+TEST(PlanComputeTest, ANameIsUtf8) {
+  ServedModelOptions options = Options(int64_t{1} << 30);
+  for (const auto& [name, folder] : std::vector<std::pair<std::string, std::string>>{
+           {"mod\xE8le", options.folder}, {"", "/models/mod\xE8le/"}}) {
+    options.name = name;
+    options.folder = folder;
+    EXPECT_EQ(PlanCompute(options).status().message(),
+              "--model_name, or the folder's name: expected UTF-8, found \"mod\\xe8le\"");
+  }
+  options = Options(int64_t{1} << 30);
+  options.name = "mod\xC3\xA8le";
+  EXPECT_TRUE(PlanCompute(options).ok());
 }
 
 TEST(PlanComputeTest, AGivenCacheIsTakenAsItIsOrRefused) {
