@@ -158,6 +158,10 @@ class SecurityTest(unittest.TestCase):
         tokens.write_text(OTHER_TOKEN + "\n")
         try:
             self.assert_refused(good, info, grpc.StatusCode.UNAUTHENTICATED)
+            # One that is wrong changes nothing, and the log tells of it.
+            tokens.write_text(TOKEN + "\nshort\n")
+            self.assert_refused(good, info, grpc.StatusCode.UNAUTHENTICATED)
+            wait_until(lambda: "the tokens read before stay accepted" in tokenizer.log_text())
         finally:
             tokens.write_text(whole)
         good.unary(info)
@@ -167,7 +171,7 @@ class SecurityTest(unittest.TestCase):
             self.assertNotIn(token, log)
         calls = [line for line in log.splitlines() if f"method={info} " in line]
         self.assertEqual([("code=OK" in line, "caller=token:" in line, "code=UNAUTHENTICATED" in line) for line in calls],
-                         2 * [(True, True, False)] + 9 * [(False, False, True)] + [(True, True, False)])
+                         2 * [(True, True, False)] + 10 * [(False, False, True)] + [(True, True, False)])
 
     def test_replaced_certificates_are_read_again(self):
         tokenizer = self.start("lnb-tokenizer", "llama.v1.TokenizerService", f"--model_dir={STORIES}", *self.listen)
