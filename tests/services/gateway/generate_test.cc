@@ -371,7 +371,10 @@ TEST_F(GenerateTest, MoreCallsThanAConnectionCarriesGetAnother) {
   bool go_on = false;
   model_.SetScript([&](grpc::ServerContext&, FakeModel::Writer& writer) {
     WriteAccepted(writer);
-    MutexLock lock(&mutex, [&] { return go_on; });
+    // Not held any more when the reply is over, and with it perhaps the test.
+    {
+      MutexLock lock(&mutex, [&] { return go_on; });
+    }
     WriteFinished(writer, v1::FINISH_REASON_EOS);
     return grpc::Status::OK;
   });

@@ -127,7 +127,10 @@ TEST_F(ReplicasTest, CallsBeyondAReplicasShareGoToTheOthers) {
   for (FakeModel& model : models_) {
     model.SetScript([&](grpc::ServerContext&, FakeModel::Writer& writer) {
       WriteAccepted(writer);
-      MutexLock lock(&mutex, [&] { return go_on; });
+      // Not held any more when the reply is over, and with it perhaps the test.
+      {
+        MutexLock lock(&mutex, [&] { return go_on; });
+      }
       WriteFinished(writer, v1::FINISH_REASON_EOS);
       return grpc::Status::OK;
     });
