@@ -287,13 +287,18 @@ TEST(SchedulerTest, NewCallersDoNotKeepAnOldOneWaitingForEver) {
   FAIL() << "it still waits";
 }
 
+// Until each of them has drawn a token.
+bool BeginReplies(Scheduler& scheduler, std::vector<Schedulable>& replies) {
+  return std::ranges::all_of(replies, [&](Schedulable& sequence) {
+    scheduler.Add(&sequence);
+    return RunTo(scheduler, sequence, sequence.length + 1);
+  });
+}
+
 TEST(SchedulerTest, PromptsTakeNoMoreThanTheirBudgetBesideReplies) {
   Scheduler scheduler({.max_running = 9, .max_batch_tokens = 512, .blocks = 1000});
   std::vector<Schedulable> replies(8, Prompt(20));
-  for (Schedulable& sequence : replies) {
-    scheduler.Add(&sequence);
-    ASSERT_TRUE(RunTo(scheduler, sequence, 21));
-  }
+  ASSERT_TRUE(BeginReplies(scheduler, replies));
   EXPECT_EQ(scheduler.decodes(), 8);
   Schedulable prompt = Prompt(4000);
   scheduler.Add(&prompt);
@@ -309,10 +314,7 @@ TEST(SchedulerTest, PromptsTakeNoMoreThanTheirBudgetBesideReplies) {
 TEST(SchedulerTest, PromptsTakeTurnsHoweverManyRepliesRun) {
   Scheduler scheduler({.max_running = 32, .max_batch_tokens = 512, .blocks = 1000});
   std::vector<Schedulable> replies(29, Prompt(20));
-  for (Schedulable& sequence : replies) {
-    scheduler.Add(&sequence);
-    ASSERT_TRUE(RunTo(scheduler, sequence, 21));
-  }
+  ASSERT_TRUE(BeginReplies(scheduler, replies));
   std::vector<Schedulable> prompts = {Prompt(4000), Prompt(1000), Prompt(100)};
   for (Schedulable& prompt : prompts) scheduler.Add(&prompt);
   // A third of the steps for each, and no step is lost that holds no prompts.
