@@ -449,6 +449,36 @@ TEST(VirtualTimeTest, RepliesThatTheirCallersEndTellHowLongRepliesAre) {
   EXPECT_LT(RetryDelay(refused), absl::Seconds(5));
 }
 
+TEST(VirtualTimeTest, WaitsAreForeseenInTheOrderInWhichRequestsBegin) {
+  World world(ServerOptions(), absl::Milliseconds(100), absl::Milliseconds(5));
+  uint32_t seed = 0;
+  absl::Status refused;
+  const auto flood = [&](const std::string& caller, size_t prompt, int64_t reply) {
+    GenerateRequest request;
+    do {
+      request = Request(seed++, prompt, reply);
+      request.caller = caller;
+    } while (world.Submit(request, &refused) != nullptr);
+    return request;
+  };
+  flood("first", 20, 100);
+  world.RunUntilIdle();
+  for (int64_t i = 0; i < 16; ++i) {
+    ASSERT_NE(world.Submit(Request(seed++, 20, 30 + 10 * i)), nullptr);
+  }
+  for (int step = 0; step < 20; ++step) world.Advance(world.now);
+  flood("many", 4000, 60);
+  flood("few", 20, 3);
+  for (int step = 0; step < 3; ++step) world.Advance(world.now);
+  // The short ones of the second caller take turns with the long ones of the first.
+  const GenerateRequest request = flood("many", 4000, 60);
+  ASSERT_EQ(GetReason(refused), "QUEUE_FULL");
+  const Refusal refusal = {request, world.now, RetryDelay(refused)};
+  const absl::Duration actual = TimeUntilLetIn(world, refusal);
+  EXPECT_LT(refusal.delay, 1.25 * actual);
+  EXPECT_GT(refusal.delay, actual / 1.25);
+}
+
 TEST(VirtualTimeTest, WhatThePrefixCacheHasOfAPromptThatWaitsDoesNotCountAsWaiting) {
   EngineCoreOptions options = ServerOptions();
   World world(options, absl::Milliseconds(100), absl::Milliseconds(5));
