@@ -10,8 +10,10 @@
 #include <span>
 #include <utility>
 
+#include "absl/strings/str_format.h"
 #include "common/status_macros.h"
 #include "services/model/bench/loading.h"
+#include "services/model/bench/replies.h"
 #include "services/model/threads/cpu_budget.h"
 #include "services/model/threads/thread_team.h"
 #include "services/model/transformer/kv_cache.h"
@@ -187,6 +189,21 @@ class Bench {
     return result;
   }
 
+  absl::StatusOr<RepliesResult> Replies(int64_t streams) {
+    Touch(static_cast<size_t>(ReplyBlocks(options_.generate) * streams));
+    Engine engine(config_, transformer_, cache_, {.max_running = streams, .max_waiting = streams});
+    std::vector<double> speeds;
+    for (int64_t i = 0; i <= options_.runs; ++i) {
+      const ReplyPlan plan = {
+          .streams = streams, .tokens = options_.generate, .seed = static_cast<uint64_t>(i)};
+      const double begin = Now();
+      RETURN_IF_ERROR(GenerateReplies(engine, vocab_size_, plan));
+      if (i == 0) continue;  // Not measured.
+      speeds.push_back(static_cast<double>(streams * options_.generate) / (Now() - begin));
+    }
+    return RepliesResult{.streams = streams, .tokens_per_second = Median(speeds)};
+  }
+
   int64_t kv_blocks_used() const { return static_cast<int64_t>(touched_blocks_); }
 
  private:
@@ -276,24 +293,65 @@ absl::StatusOr<LoadResult> MeasureLoad(const BenchOptions& options,
   return result;
 }
 
-}  // namespace
+// What the longest prompt and the most sequences take.
+struct Room {
+  TransformerOptions transformer;
+  int64_t kv_blocks = 1;
+};
 
-absl::Status RunBench(const BenchOptions& options, const BenchSink& sink) {
-  ASSIGN_OR_RETURN(const CheckpointSize size,
-                   MeasureCheckpoint(options.folder, {.weights = options.activations}));
-  // The longest prompt and the largest batch decide what must fit.
+Room RoomFor(const BenchOptions& options) {
   int64_t context_length = 1;
-  int64_t blocks = 1;
+  int64_t kv_blocks = 1;
   for (const int64_t tokens : options.prompts) {
     context_length = std::max(context_length, tokens);
-    blocks = std::max(blocks, tokens / kKvBlockTokens + 1);
+    kv_blocks = std::max(kv_blocks, tokens / kKvBlockTokens + 1);
   }
   int64_t most_sequences = 1;
   for (const int64_t batch : options.batches) most_sequences = std::max(most_sequences, batch);
   for (const int64_t context : options.contexts) {
     context_length = std::max(context_length, context + options.generate);
-    blocks = std::max(blocks, ((context + options.generate) / kKvBlockTokens + 1) * most_sequences);
+    kv_blocks =
+        std::max(kv_blocks, ((context + options.generate) / kKvBlockTokens + 1) * most_sequences);
   }
+  for (const int64_t streams : options.streams) {
+    most_sequences = std::max(most_sequences, streams);
+    context_length = std::max(context_length, kReplyPromptTokens + options.generate);
+    kv_blocks = std::max(kv_blocks, ReplyBlocks(options.generate) * streams);
+  }
+  return {.transformer = {.activations = options.activations,
+                          .context_length = context_length,
+                          .max_batch_tokens = std::max(options.max_batch_tokens, most_sequences),
+                          .max_batch_logits = most_sequences},
+          .kv_blocks = kv_blocks};
+}
+
+absl::Status CheckMemory(const BenchOptions& options, const CheckpointSize& size,
+                         const Room& room) {
+  const int64_t limit =
+      options.memory_limit_bytes > 0 ? options.memory_limit_bytes : MeasureMemoryLimit();
+  const int64_t kv_cache = room.kv_blocks * KvCache::BlockBytes(size.config, options.activations);
+  const int64_t scratch =
+      options.read_bytes +
+      Transformer::ScratchBytes(size.config, *options.kernels, room.transformer, options.threads) +
+      room.transformer.max_batch_logits * size.config.vocab_size *
+          static_cast<int64_t>(sizeof(float));
+  const int64_t all = size.weight_bytes + kv_cache + scratch;
+  if (all <= limit) return absl::OkStatus();
+  const auto megabytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "%s does not fit: %.1f MB of weights + %.1f MB of KV cache + %.1f MB of scratch = %.1f MB of "
+      "memory; the limit is %.1f MB. Smaller or fewer prompts, sequences and contexts take less.",
+      options.folder, megabytes(size.weight_bytes), megabytes(kv_cache), megabytes(scratch),
+      megabytes(all), megabytes(limit)));
+}
+
+}  // namespace
+
+absl::Status RunBench(const BenchOptions& options, const BenchSink& sink) {
+  ASSIGN_OR_RETURN(const CheckpointSize size,
+                   MeasureCheckpoint(options.folder, {.weights = options.activations}));
+  const Room room = RoomFor(options);
+  RETURN_IF_ERROR(CheckMemory(options, size, room));
   ThreadTeam team(static_cast<size_t>(options.threads));
   std::optional<ReadMemory> read_memory(options.read_bytes);
   const MachineLimits limits = MeasureLimits(options, team, *read_memory);
@@ -307,16 +365,17 @@ absl::Status RunBench(const BenchOptions& options, const BenchSink& sink) {
   sink.load(load);
   team.BindCaller();  // Not before: the threads that load would inherit it.
   Transformer transformer(checkpoint->config(), checkpoint->weights(), *options.kernels, team,
-                          {.activations = options.activations,
-                           .context_length = context_length,
-                           .max_batch_tokens = std::max(options.max_batch_tokens, most_sequences),
-                           .max_batch_logits = most_sequences});
+                          room.transformer);
   ASSIGN_OR_RETURN(const std::unique_ptr<KvCache> cache,
-                   KvCache::Create(size.config, options.activations, blocks));
+                   KvCache::Create(size.config, options.activations, room.kv_blocks));
   Bench bench(options, *checkpoint, team, *read_memory, transformer, *cache);
   for (const int64_t tokens : options.prompts) sink.prefill(bench.Prefill(tokens));
   for (const int64_t context : options.contexts) {
     for (const int64_t batch : options.batches) sink.decode(bench.Decode(batch, context));
+  }
+  for (const int64_t streams : options.streams) {
+    ASSIGN_OR_RETURN(const RepliesResult replies, bench.Replies(streams));
+    sink.replies(replies);
   }
   read_memory.reset();
   sink.memory({.resident_bytes = ResidentBytes(),

@@ -22,12 +22,14 @@ struct BenchOptions {
   std::vector<int64_t> prompts = {};   // Tokens of a prompt.
   std::vector<int64_t> batches = {};   // Sequences that are decoded together.
   std::vector<int64_t> contexts = {};  // Positions before the first that is decoded.
-  int64_t generate = 64;               // Steps of a run of decoding.
+  std::vector<int64_t> streams = {};   // Replies that the engine generates together.
+  int64_t generate = 64;               // Steps of a run of decoding, tokens of a reply.
   int64_t max_batch_tokens = 512;      // Of a prompt, computed together.
   int64_t runs = 5;                    // Of each test; the median counts.
   // Read to measure the read speed: more than the caches hold. Given back before the memory in use
   // is looked at.
   int64_t read_bytes = int64_t{256} << 20;
+  int64_t memory_limit_bytes = 0;  // 0: MeasureMemoryLimit().
 };
 
 // Shares are of the limits measured right before and after each run, on average.
@@ -53,6 +55,10 @@ struct LoadResult {
   double ratio = 0;
   double read_ratio = 0;  // Bytes per second ÷ read speed: checksums read every byte.
 };
+struct RepliesResult {
+  int64_t streams = 0;
+  double tokens_per_second = 0;  // Of all replies, from their requests to the last one's end.
+};
 struct MemoryResult {
   int64_t resident_bytes = 0;
   int64_t weight_bytes = 0;
@@ -65,11 +71,14 @@ struct BenchSink {
   std::function<void(const LoadResult&)> load;
   std::function<void(const PrefillResult&)> prefill;
   std::function<void(const DecodeResult&)> decode;
+  std::function<void(const RepliesResult&)> replies;
   std::function<void(const MemoryResult&)> memory;
 };
 
-// Loads the checkpoint and measures the forward pass in this process: without sampling, scheduling
-// or rpcs. Errors: those of Checkpoint::Load() and KvCache::Create().
+// Loads the checkpoint and measures in this process: prefill and decode are the forward pass alone,
+// replies are scheduled and sampled as lnb-model's are, without rpcs. Errors: RESOURCE_EXHAUSTED,
+// with the sum, before anything is loaded that does not fit; those of Checkpoint::Load() and
+// KvCache::Create().
 absl::Status RunBench(const BenchOptions& options, const BenchSink& sink);
 
 }  // namespace llama

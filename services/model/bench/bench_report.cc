@@ -42,6 +42,12 @@ BenchSink JsonReport(std::function<void(const std::string&)> write) {
                     decode.batch, decode.context, decode.tokens_per_second, decode.ratio,
                     decode.memory_ratio, decode.arithmetic_ratio));
               },
+          .replies =
+              [write](const RepliesResult& replies) {
+                write(absl::StrFormat(R"({"test":"replies","streams":%d,"tokens_per_second":%.2f})"
+                                      "\n",
+                                      replies.streams, replies.tokens_per_second));
+              },
           .memory =
               [write](const MemoryResult& memory) {
                 write(absl::StrFormat(
@@ -81,6 +87,12 @@ BenchSink TableReport(std::function<void(const std::string&)> write) {
             row(absl::StrCat("decode, batch ", decode.batch, " at ", decode.context),
                 decode.tokens_per_second, "tokens/s", decode.ratio,
                 decode.memory_ratio >= decode.arithmetic_ratio ? "the read speed" : "the peak");
+          },
+      .replies =
+          [write](const RepliesResult& replies) {
+            write(absl::StrFormat("%-34s %10.2f tokens/s, sampled\n",
+                                  absl::StrCat("replies, ", replies.streams, " at a time"),
+                                  replies.tokens_per_second));
           },
       .memory =
           [write](const MemoryResult& memory) {

@@ -26,11 +26,15 @@ ABSL_FLAG(
     "Where bf16 weights are used: mapped, where they lie in the file; resident, copied into huge "
     "pages; or auto, copied only if the system maps them in small pages and memory allows.");
 ABSL_FLAG(std::vector<std::string>, prompt, {"512"}, "Tokens of the prompts, a list.");
-ABSL_FLAG(int64_t, generate, 64, "Tokens to decode in each sequence, in each run.");
+ABSL_FLAG(int64_t, generate, 64, "Tokens to decode in each sequence and reply, in each run.");
 ABSL_FLAG(std::vector<std::string>, batch, (std::vector<std::string>{"1", "4", "16"}),
           "Sequences that are decoded together, a list.");
 ABSL_FLAG(std::vector<std::string>, context, {"128"},
           "Tokens before those that are decoded, a list.");
+ABSL_FLAG(
+    std::vector<std::string>, streams, {},
+    "Replies that the engine generates at the same time, a list; empty: not measured. Each is "
+    "of --generate tokens, drawn as lnb-load has them drawn, after a prompt of 16.");
 ABSL_FLAG(int64_t, runs, 5, "Runs of each test; the median is reported.");
 ABSL_FLAG(bool, json, false, "A JSON object a line instead of a table.");
 
@@ -83,6 +87,7 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
   ASSIGN_OR_RETURN(options.prompts, Numbers("prompt", absl::GetFlag(FLAGS_prompt), 1));
   ASSIGN_OR_RETURN(options.batches, Numbers("batch", absl::GetFlag(FLAGS_batch), 1));
   ASSIGN_OR_RETURN(options.contexts, Numbers("context", absl::GetFlag(FLAGS_context), 0));
+  ASSIGN_OR_RETURN(options.streams, Numbers("streams", absl::GetFlag(FLAGS_streams), 1));
   ASSIGN_OR_RETURN(options.generate, InRange("generate", absl::GetFlag(FLAGS_generate), 1, kMost));
   ASSIGN_OR_RETURN(options.runs, InRange("runs", absl::GetFlag(FLAGS_runs), 1, 1000));
   return options;

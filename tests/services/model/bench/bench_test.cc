@@ -11,8 +11,10 @@
 namespace llama {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 constexpr char kStories[] = LLAMA_TEST_DATA "/stories260K";
@@ -28,6 +30,7 @@ void ReportOneOfEach(const BenchSink& sink) {
                .ratio = 0.9,
                .memory_ratio = 0.9,
                .arithmetic_ratio = 0.25});
+  sink.replies({.streams = 16, .tokens_per_second = 250.25});
   sink.memory({.resident_bytes = 3000000, .weight_bytes = 2000000, .kv_cache_bytes = 500000});
 }
 
@@ -44,6 +47,7 @@ TEST(BenchReportTest, JsonIsOneObjectALine) {
           "\"ratio_with_attention\":0.800}\n",
           "{\"test\":\"decode\",\"batch\":4,\"context\":128,\"tokens_per_second\":30.50,"
           "\"ratio\":0.900,\"memory_ratio\":0.900,\"arithmetic_ratio\":0.250}\n",
+          "{\"test\":\"replies\",\"streams\":16,\"tokens_per_second\":250.25}\n",
           "{\"test\":\"memory\",\"resident_bytes\":3000000,\"weight_bytes\":2000000,"
           "\"kv_cache_bytes\":500000}\n"));
 }
@@ -51,10 +55,11 @@ TEST(BenchReportTest, JsonIsOneObjectALine) {
 TEST(BenchReportTest, TheTableNamesTheLimitThatBinds) {
   std::vector<std::string> lines;
   ReportOneOfEach(TableReport([&](const std::string& line) { lines.push_back(line); }));
-  EXPECT_THAT(lines, ElementsAre(HasSubstr("55.50 GB/s"),
-                                 HasSubstr("87.5 % of the read speed, 50.0 % of touching"),
-                                 HasSubstr("80.0 % of the peak"),
-                                 HasSubstr("90.0 % of the read speed"), HasSubstr("0.50 MB")));
+  EXPECT_THAT(lines,
+              ElementsAre(HasSubstr("55.50 GB/s"),
+                          HasSubstr("87.5 % of the read speed, 50.0 % of touching"),
+                          HasSubstr("80.0 % of the peak"), HasSubstr("90.0 % of the read speed"),
+                          HasSubstr("250.25 tokens/s, sampled"), HasSubstr("0.50 MB")));
 }
 
 TEST(BenchReportTest, NoMemoryIsLessThanNone) {
@@ -74,6 +79,7 @@ TEST(BenchTest, MeasuresWhatWasAskedForInOrder) {
                 .prompts = {20, 70},
                 .batches = {1, 3},
                 .contexts = {0, 40},
+                .streams = {2, 5},
                 .generate = 3,
                 .max_batch_tokens = 32,
                 .runs = 2,
@@ -88,6 +94,8 @@ TEST(BenchTest, MeasuresWhatWasAskedForInOrder) {
                           StartsWith("{\"test\":\"decode\",\"batch\":3,\"context\":0,"),
                           StartsWith("{\"test\":\"decode\",\"batch\":1,\"context\":40,"),
                           StartsWith("{\"test\":\"decode\",\"batch\":3,\"context\":40,"),
+                          StartsWith("{\"test\":\"replies\",\"streams\":2,"),
+                          StartsWith("{\"test\":\"replies\",\"streams\":5,"),
                           StartsWith("{\"test\":\"memory\"")));
 }
 
@@ -95,6 +103,23 @@ TEST(BenchTest, AFolderWithoutAModelIsNamed) {
   const absl::Status status = RunBench(
       {.folder = "/nonexistent", .kernels = SupportedKernels().back(), .read_bytes = 4096}, {});
   EXPECT_THAT(std::string(status.message()), HasSubstr("/nonexistent"));
+}
+
+TEST(BenchTest, WhatDoesNotFitIsRefusedWithTheSumBeforeLoading) {
+  std::vector<std::string> lines;
+  const absl::Status status =
+      RunBench({.folder = kStories,
+                .kernels = SupportedKernels().back(),
+                .prompts = {16},
+                .batches = {1 << 20},
+                .contexts = {128},
+                .memory_limit_bytes = int64_t{4} << 30},
+               JsonReport([&](const std::string& line) { lines.push_back(line); }));
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(kStories), HasSubstr("MB of weights + "),
+                    HasSubstr("MB of KV cache + "), HasSubstr("the limit is 4295.0 MB")));
+  EXPECT_THAT(lines, IsEmpty());
 }
 
 TEST(LoadingTest, TouchesAllBytesOfTheWeightFiles) {
