@@ -118,6 +118,7 @@ class Bench {
   PrefillResult Prefill(int64_t tokens) {
     std::vector<KvBlock> blocks(static_cast<size_t>(tokens / kKvBlockTokens + 1));
     std::iota(blocks.begin(), blocks.end(), KvBlock{0});
+    Touch(blocks.size());
     std::vector<BatchToken> batch;
     const double flops = 2.0 * static_cast<double>(work_.layer_weights * tokens) +
                          2.0 * static_cast<double>(work_.output_weights);

@@ -99,6 +99,25 @@ TEST(BenchTest, MeasuresWhatWasAskedForInOrder) {
                           StartsWith("{\"test\":\"memory\"")));
 }
 
+// A token's keys and values: 2 x 5 layers x 4 heads x 8 elements of two bytes; a block is 16
+// tokens.
+TEST(BenchTest, TheLongestPromptsCacheIsCounted) {
+  BenchSink sink = JsonReport([](const std::string&) {});
+  MemoryResult memory;
+  sink.memory = [&](const MemoryResult& result) { memory = result; };
+  const absl::Status status = RunBench({.folder = kStories,
+                                        .kernels = SupportedKernels().back(),
+                                        .prompts = {70},
+                                        .batches = {1},
+                                        .contexts = {0},
+                                        .generate = 3,
+                                        .runs = 1,
+                                        .read_bytes = 4 << 20},
+                                       sink);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(memory.kv_cache_bytes, 5 * 16 * 2 * 5 * 4 * 8 * 2);
+}
+
 TEST(BenchTest, AFolderWithoutAModelIsNamed) {
   const absl::Status status = RunBench(
       {.folder = "/nonexistent", .kernels = SupportedKernels().back(), .read_bytes = 4096}, {});
