@@ -5,8 +5,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "common/status_macros.h"
+#include "common/mutex.h"
 
 namespace llama {
 namespace {
@@ -15,18 +14,18 @@ namespace {
 class Ends {
  public:
   void Add(const absl::Status& status) {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(&mutex_);
     ++count_;
     status_.Update(status);
   }
   absl::Status Await(int64_t count) {
-    const auto all = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return count_ == count; };
-    const absl::MutexLock lock(&mutex_, absl::Condition(&all));
+    const MutexLock lock(&mutex_,
+                         [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return count_ == count; });
     return status_;
   }
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
