@@ -97,7 +97,16 @@ struct WeightedValues {
   const Bf16* weights;
   size_t weights_stride;
   float* out;
+  bool first_panel;  // Which waits for the values: the others find them in the cache.
 };
+
+// All elements of kSumTokens tokens from t on. Always inline, as PrefetchBlock().
+[[gnu::always_inline]] LLAMA_TARGET inline void PrefetchValues(const WeightedValues& sum,
+                                                               size_t t) {
+  for (const size_t end = std::min(sum.count, t + kSumTokens); t < end; t += kKeyTokens) {
+    PrefetchBlock(sum.blocks[t / kKeyTokens], sum.dim);
+  }
+}
 
 // Tokens [begin, end) of it, for `width` elements from d on.
 template <bool TwoRows, bool TwoColumns>
@@ -114,6 +123,7 @@ LLAMA_TARGET void AddValues(const WeightedValues& sum, size_t begin, size_t end,
   }
   alignas(64) Bf16 pairs[2][kTile][kDepth];
   for (size_t t = begin; t < end; t += kSumTokens) {
+    if (sum.first_panel && d == 0) PrefetchValues(sum, t + kSumTokens);
     PairValues(sum.blocks, t, sum.count, sum.dim, d, width, pairs);
     AddProducts<TwoRows, TwoColumns>(
         {.first = sum.weights + t,
@@ -133,7 +143,8 @@ LLAMA_TARGET void WeightedSum(const Bf16* const* blocks, size_t count, size_t di
                                 .dim = dim,
                                 .weights = weights + q * weights_stride,
                                 .weights_stride = weights_stride,
-                                .out = out + q * dim};
+                                .out = out + q * dim,
+                                .first_panel = q == 0};
     size_t shaped = 0;  // For panels of that width.
     for (size_t begin = 0; begin < count; begin += kCachedTokens) {
       const size_t end = std::min(count, begin + kCachedTokens);

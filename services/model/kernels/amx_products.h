@@ -139,14 +139,6 @@ struct Cut {
 };
 
 // Two by two tiles of results, or fewer, at row r and column c.
-LLAMA_TARGET void PrefetchResults(const Cut& cut, size_t r, size_t c) {
-  const size_t end = std::min(cut.n, c + kPanel);
-  for (; c < end; ++c) {
-    for (size_t row = r; row < std::min(cut.rows, r + cut.panel_rows); row += kTile) {
-      __builtin_prefetch(cut.y + c * cut.y_stride + row, 1);
-    }
-  }
-}
 LLAMA_TARGET void StoreResults(const Cut& cut, size_t r, size_t c, const Sums& sums) {
   for (size_t i = 0; i * kTile < cut.panel_rows && r + i * kTile < cut.rows; ++i) {
     for (size_t j = 0; j < 2 && c + j * kTile < cut.n; ++j) {
@@ -184,7 +176,6 @@ LLAMA_TARGET void Panel(const Cut& cut, size_t r, size_t begin, size_t end, size
     const size_t tile = first + 2 * p;
     const bool all = begin == 0 && end == StepsOf(cols);
     Sums& pair_sums = sums[all ? 0 : p];  // None waits: the first-level cache has the same again.
-    if (end == StepsOf(cols)) PrefetchResults(cut, r, tile * kTile);
     Multiply(rows > kTile, tile + 1 < last,
              {.w = w + begin * kDepth,
               .w_stride = cols,
