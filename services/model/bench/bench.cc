@@ -192,7 +192,7 @@ class Bench {
 
   absl::StatusOr<RepliesResult> Replies(int64_t streams) {
     Touch(static_cast<size_t>(ReplyBlocks(options_.generate) * streams));
-    Engine engine(config_, transformer_, cache_, {.max_running = streams, .max_waiting = streams});
+    Engine engine(config_, transformer_, cache_, ReplyEngineOptions(streams));
     std::vector<double> speeds;
     for (int64_t i = 0; i <= options_.runs; ++i) {
       const ReplyPlan plan = {

@@ -1,7 +1,9 @@
 #include "services/model/bench/replies.h"
 
 #include <memory>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
@@ -14,7 +16,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr int64_t kContext = 64;
-constexpr int64_t kStreams = 3;
+constexpr int64_t kStreams = 40;
 
 struct ModelUnderTest {
   std::unique_ptr<Checkpoint> checkpoint =
@@ -29,7 +31,7 @@ struct ModelUnderTest {
   std::unique_ptr<KvCache> cache =
       KvCache::Create(checkpoint->config(), DataType::kBf16, kStreams* ReplyBlocks(kContext))
           .value();
-  Engine engine{checkpoint->config(), transformer, *cache, {.max_running = kStreams}};
+  Engine engine{checkpoint->config(), transformer, *cache, ReplyEngineOptions(kStreams)};
 };
 
 // The engine counts at the end of a step, after it has told of the ends of replies.
@@ -56,6 +58,29 @@ TEST(GenerateRepliesTest, AnotherSeedFindsNothingInThePrefixCache) {
     ASSERT_TRUE(status.ok()) << status;
   }
   EXPECT_EQ(TotalsAtRest(model.engine).cached_prompt_tokens, 0);
+}
+
+class NoSink final : public EventSink {
+ public:
+  void Write(Event) override {}
+  void Finish(const absl::Status&) override {}
+  bool writable() const override { return true; }
+  bool cancelled() const override { return false; }
+};
+
+TEST(ReplyEngineOptionsTest, OneCallersRepliesFitTheQueueBesideThoseThatRun) {
+  EngineCore core(
+      {.model = {.vocab_size = 512, .context_length = kContext},
+       .engine = ReplyEngineOptions(kStreams),
+       .kv_blocks = kStreams * ReplyBlocks(kContext),
+       .kv_block_bytes = 1},
+      [](std::span<const BatchToken>, std::span<float>) {}, absl::Now);
+  for (int64_t i = 0; i < 2 * kStreams; ++i) {
+    GenerateRequest request;
+    request.prompt.assign(kReplyPromptTokens, TokenId{1});
+    const absl::Status status = core.Submit(std::move(request), std::make_shared<NoSink>());
+    ASSERT_TRUE(status.ok()) << i << ": " << status;
+  }
 }
 
 TEST(GenerateRepliesTest, TellsWhatTheEngineRefuses) {
