@@ -16,6 +16,7 @@
 #include "services/model/engine/scheduler.h"
 #include "services/model/kernels/kernel_choice.h"
 #include "services/model/limits/machine_limits.h"
+#include "services/model/limits/memory_sum.h"
 
 namespace llama {
 namespace {
@@ -56,16 +57,9 @@ int64_t FreeMemory(const ComputePlan& plan) {
   return std::min(MeasureAvailableMemory(), plan.memory_limit_bytes);
 }
 
-std::string Megabytes(int64_t bytes) {
-  return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / 1e6);
-}
-
-std::string Sum(const ComputePlan& plan) {
-  return absl::StrCat(
-      Megabytes(plan.weight_bytes), " of weights + ", Megabytes(plan.kv_cache_bytes),
-      " of KV cache + ", Megabytes(plan.scratch_bytes),
-      " of scratch = ", Megabytes(plan.weight_bytes + plan.kv_cache_bytes + plan.scratch_bytes),
-      " of memory; the limit is ", Megabytes(plan.memory_limit_bytes));
+MemorySum SumOf(const ComputePlan& plan) {
+  return {
+      .weights = plan.weight_bytes, .kv_cache = plan.kv_cache_bytes, .scratch = plan.scratch_bytes};
 }
 
 CheckpointOptions LoadOptions(const ServedModelOptions& options, int64_t threads) {
@@ -128,10 +122,10 @@ absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
     }
   }
   plan.kv_cache_bytes = plan.kv_blocks * block_bytes;
-  if (plan.weight_bytes + plan.kv_cache_bytes + plan.scratch_bytes > plan.memory_limit_bytes) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(options.folder, " does not fit: ", Sum(plan),
-                     ". A smaller --context_length or --kv_cache_bytes takes less."));
+  if (SumOf(plan).total() > plan.memory_limit_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        options.folder, " does not fit: ", Describe(SumOf(plan), plan.memory_limit_bytes),
+        ". A smaller --context_length or --kv_cache_bytes takes less."));
   }
   return plan;
 }
@@ -139,7 +133,7 @@ absl::StatusOr<ComputePlan> PlanCompute(const ServedModelOptions& options) {
 std::string Describe(const ComputePlan& plan) {
   return absl::StrCat(plan.threads, plan.threads == 1 ? " thread, " : " threads, ",
                       plan.kernels->name, ", ", NameOf(plan.transformer.activations),
-                      " activations; ", Sum(plan));
+                      " activations; ", Describe(SumOf(plan), plan.memory_limit_bytes));
 }
 
 std::string DescribeSpeed(const ComputePlan& plan) {

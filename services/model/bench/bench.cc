@@ -10,10 +10,11 @@
 #include <span>
 #include <utility>
 
-#include "absl/strings/str_format.h"
+#include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 #include "services/model/bench/loading.h"
 #include "services/model/bench/replies.h"
+#include "services/model/limits/memory_sum.h"
 #include "services/model/threads/cpu_budget.h"
 #include "services/model/threads/thread_team.h"
 #include "services/model/transformer/kv_cache.h"
@@ -330,20 +331,18 @@ absl::Status CheckMemory(const BenchOptions& options, const CheckpointSize& size
                          const Room& room) {
   const int64_t limit =
       options.memory_limit_bytes > 0 ? options.memory_limit_bytes : MeasureMemoryLimit();
-  const int64_t kv_cache = room.kv_blocks * KvCache::BlockBytes(size.config, options.activations);
-  const int64_t scratch =
-      options.read_bytes +
-      Transformer::ScratchBytes(size.config, *options.kernels, room.transformer, options.threads) +
-      room.transformer.max_batch_logits * size.config.vocab_size *
-          static_cast<int64_t>(sizeof(float));
-  const int64_t all = size.weight_bytes + kv_cache + scratch;
-  if (all <= limit) return absl::OkStatus();
-  const auto megabytes = [](int64_t bytes) { return static_cast<double>(bytes) / 1e6; };
-  return absl::ResourceExhaustedError(absl::StrFormat(
-      "%s does not fit: %.1f MB of weights + %.1f MB of KV cache + %.1f MB of scratch = %.1f MB of "
-      "memory; the limit is %.1f MB. Smaller or fewer prompts, sequences and contexts take less.",
-      options.folder, megabytes(size.weight_bytes), megabytes(kv_cache), megabytes(scratch),
-      megabytes(all), megabytes(limit)));
+  const MemorySum sum = {
+      .weights = size.weight_bytes,
+      .kv_cache = room.kv_blocks * KvCache::BlockBytes(size.config, options.activations),
+      .scratch = options.read_bytes +
+                 Transformer::ScratchBytes(size.config, *options.kernels, room.transformer,
+                                           options.threads) +
+                 room.transformer.max_batch_logits * size.config.vocab_size *
+                     static_cast<int64_t>(sizeof(float))};
+  if (sum.total() <= limit) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(options.folder, " does not fit: ", Describe(sum, limit),
+                   ". Smaller or fewer prompts, sequences and contexts take less."));
 }
 
 }  // namespace
