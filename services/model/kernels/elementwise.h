@@ -32,7 +32,8 @@ LLAMA_TARGET inline Vector Silu(Vector x) {
 }
 
 template <typename T>
-LLAMA_TARGET float Softmax(const float* scores, size_t count, float scale, T* out) {
+LLAMA_TARGET float Softmax(const float* scores, size_t count, float scale, T* out,
+                           NextBlocks<T>& next) {
   size_t i = 0;
   Vector most = Broadcast(scores[0]);
   for (; i + kLanes <= count; i += kLanes) most = Max(most, Load(scores + i));
@@ -45,6 +46,7 @@ LLAMA_TARGET float Softmax(const float* scores, size_t count, float scale, T* ou
     const Vector value = Exp(Mul(Sub(Load(scores + i), shift), factor));
     Store(out + i, value);
     sum = Add(sum, value);
+    next.PrefetchLine();
   }
   float total = Sum(sum);
   if (i < count) {

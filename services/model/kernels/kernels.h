@@ -24,6 +24,35 @@ constexpr size_t PackedLength(size_t n, size_t cols) {
   return columns * ((cols + kPackDepth - 1) / kPackDepth * kPackDepth);
 }
 
+// Blocks of the KV cache, kKeyTokens * dim elements each, that are read next: a kernel whose own
+// data lie in the cache asks for them, line by line, while it computes.
+template <typename T>
+class NextBlocks {
+ public:
+  NextBlocks() = default;  // None.
+  NextBlocks(const T* const* blocks, size_t count, size_t dim)
+      : block_(blocks), end_(blocks + count), elements_(kKeyTokens * dim) {}
+
+  // Starts to read the next cache line; does nothing after the last. Always inline: g++ 12 takes a
+  // function that does nothing but prefetch for one without effect, and leaves out its calls.
+  [[gnu::always_inline]] void PrefetchLine() {
+    if (block_ == end_) return;
+    __builtin_prefetch(*block_ + at_, 0, 2);
+    at_ += kLine;
+    if (at_ < elements_) return;
+    at_ = 0;
+    ++block_;
+  }
+
+ private:
+  static constexpr size_t kLine = 64 / sizeof(T);
+
+  const T* const* block_ = nullptr;
+  const T* const* end_ = nullptr;
+  size_t elements_ = 0;  // Of a block.
+  size_t at_ = 0;
+};
+
 // The hot loops for one instruction set. They may run on any thread, need no alignment beyond the
 // elements' own, and allocate nothing. The order of every sum depends on its length and on the
 // instruction set alone: never on how many rows, columns or queries are computed together. Sums are
@@ -56,9 +85,12 @@ struct Kernels {
   void (*scores_f32)(const float* const* blocks, size_t count, size_t dim, const float* queries,
                      size_t n, float* scores, size_t scores_stride);
   // The numerators of the softmax of scale * scores; returns the denominator, the sum before they
-  // are rounded. `out` may be `scores`. REQUIRES: count >= 1.
-  float (*softmax_bf16)(const float* scores, size_t count, float scale, Bf16* out);
-  float (*softmax_f32)(const float* scores, size_t count, float scale, float* out);
+  // are rounded. `out` may be `scores`. `next`: prefetched, at most a line for every vector of
+  // scores. REQUIRES: count >= 1.
+  float (*softmax_bf16)(const float* scores, size_t count, float scale, Bf16* out,
+                        NextBlocks<Bf16>& next);
+  float (*softmax_f32)(const float* scores, size_t count, float scale, float* out,
+                       NextBlocks<float>& next);
   // out[q, d] = Σ_t weights[q, t] values[t, d], for queries q < n and tokens t < count. values: in
   // each block [kKeyTokens, dim]; weights: n rows that lie weights_stride apart, whose elements are
   // read up to a multiple of kSumTokens, and zero from `count` on; out: [n, dim]. More tokens of

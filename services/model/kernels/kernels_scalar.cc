@@ -55,7 +55,7 @@ void Scores(const T* const* blocks, size_t count, size_t dim, const T* queries, 
 }
 
 template <typename T>
-float Softmax(const float* scores, size_t count, float scale, T* out) {
+float Softmax(const float* scores, size_t count, float scale, T* out, NextBlocks<T>& /*next*/) {
   const float greatest = *std::max_element(scores, scores + count);
   float sum = 0;
   for (size_t t = 0; t < count; ++t) {

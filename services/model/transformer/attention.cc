@@ -10,6 +10,10 @@ namespace {
 constexpr size_t kBlock = kKvBlockTokens;
 static_assert(kBlock == kKeyTokens);
 
+// Values that are prefetched before the first is used: few enough to stay in the second-level
+// cache.
+constexpr size_t kPrefetchedBytes = size_t{128} << 10;
+
 size_t Blocks(int64_t context_length) {
   return (static_cast<size_t>(context_length) + kBlock - 1) / kBlock;
 }
@@ -76,6 +80,12 @@ const float* Attention::Compute(const Steps<T>& steps, const AttentionTokens& to
   }
   steps.scores(block, blocks, dim, gathered, rows, scores, stride);
 
+  for (size_t b = 0; b < blocks; ++b) {
+    block[b] = static_cast<const T*>(cache.Values(tokens.blocks[b], layer, kv_head));
+  }
+  // Memory would idle while the softmax computes.
+  NextBlocks<T> values(block, std::min(blocks, kPrefetchedBytes / (kBlock * dim * sizeof(T))), dim);
+
   // A token sees the positions up to its own: others weigh nothing. Each denominator stands at the
   // end of its row of scores.
   const float scale = 1 / std::sqrt(static_cast<float>(head_dim));
@@ -83,13 +93,10 @@ const float* Attention::Compute(const Steps<T>& steps, const AttentionTokens& to
     float* const row_scores = scores + row * stride;
     T* const row_weights = weights + row * stride;
     const size_t seen = first + row / heads + 1;
-    row_scores[stride - 1] = steps.softmax(row_scores, seen, scale, row_weights);
+    row_scores[stride - 1] = steps.softmax(row_scores, seen, scale, row_weights, values);
     std::fill(row_weights + seen, row_weights + whole_sums, T{});
   }
 
-  for (size_t b = 0; b < blocks; ++b) {
-    block[b] = static_cast<const T*>(cache.Values(tokens.blocks[b], layer, kv_head));
-  }
   steps.weighted_sum(block, end, dim, weights, stride, rows, out);
 
   for (size_t row = 0; row < rows; ++row) {

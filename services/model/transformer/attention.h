@@ -50,7 +50,7 @@ struct Attention {
   struct Steps {
     void (*scores)(const T* const* blocks, size_t count, size_t dim, const T* queries, size_t n,
                    float* scores, size_t scores_stride);
-    float (*softmax)(const float* scores, size_t count, float scale, T* out);
+    float (*softmax)(const float* scores, size_t count, float scale, T* out, NextBlocks<T>& next);
     void (*weighted_sum)(const T* const* blocks, size_t count, size_t dim, const T* weights,
                          size_t weights_stride, size_t n, float* out);
   };

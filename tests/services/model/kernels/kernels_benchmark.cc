@@ -86,8 +86,10 @@ void AttentionSums(benchmark::State& state, const Kernels& kernels, size_t dim) 
 void Softmax(benchmark::State& state, const Kernels& kernels) {
   const AlignedVector<float> scores(kPositions, 0.5F);
   AlignedVector<Bf16> weights(kPositions);
+  NextBlocks<Bf16> none;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(kernels.softmax_bf16(scores.data(), kPositions, 0.1F, weights.data()));
+    benchmark::DoNotOptimize(
+        kernels.softmax_bf16(scores.data(), kPositions, 0.1F, weights.data(), none));
   }
   Report(state, static_cast<double>(kPositions * sizeof(float)), 0);
 }

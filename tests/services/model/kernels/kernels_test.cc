@@ -273,9 +273,16 @@ TEST_P(KernelsTest, SoftmaxIsThatOfFloat64) {
     if (count > 2) scores[1] = -1e30F;  // Weighs nothing, rather than little.
     const double most = *std::max_element(scores.begin(), scores.end());
     std::vector<Bf16> rounded(count);
-    const float rounded_sum = GetParam()->softmax_bf16(scores.data(), count, 3, rounded.data());
+    // With blocks to prefetch, too few for the most scores; or with none.
+    constexpr size_t kDim = 10;
+    const std::vector<Bf16> values(kKeyTokens * kDim);
+    const std::vector<const Bf16*> blocks(3, values.data());
+    NextBlocks<Bf16> next(blocks.data(), blocks.size(), kDim);
+    NextBlocks<float> none;
+    const float rounded_sum =
+        GetParam()->softmax_bf16(scores.data(), count, 3, rounded.data(), next);
     std::vector<float> found = scores;
-    const float sum = GetParam()->softmax_f32(found.data(), count, 3, found.data());
+    const float sum = GetParam()->softmax_f32(found.data(), count, 3, found.data(), none);
     EXPECT_EQ(rounded_sum, sum);
     double total = 0;
     for (size_t i = 0; i < count; ++i) {
@@ -297,8 +304,9 @@ TEST_P(KernelsTest, SoftmaxOfNotANumberHasNoDenominator) {
   for (const size_t at : {3, 39}) {
     scores.assign(40, 1);
     scores[at] = std::nanf("");
+    NextBlocks<float> none;
     EXPECT_TRUE(
-        std::isnan(GetParam()->softmax_f32(scores.data(), scores.size(), 1, weights.data())));
+        std::isnan(GetParam()->softmax_f32(scores.data(), scores.size(), 1, weights.data(), none)));
   }
 }
 
