@@ -17,6 +17,16 @@ sigset_t Interrupts() {
   return signals;
 }
 
+// For Leave(): a signal handler reaches nothing else.
+termios found_terminal = {};
+bool is_terminal = false;
+
+// Runs on the thread that reads the terminal, which then can no longer change its modes.
+void Leave(int /*signal*/) {
+  if (is_terminal) tcsetattr(STDIN_FILENO, TCSANOW, &found_terminal);
+  _exit(128 + SIGINT);
+}
+
 }  // namespace
 
 void BlockInterrupts() {
@@ -25,15 +35,13 @@ void BlockInterrupts() {
 }
 
 InterruptHandler::InterruptHandler(std::function<bool()> interrupt) {
-  termios terminal = {};
-  const bool is_terminal = tcgetattr(STDIN_FILENO, &terminal) == 0;
-  thread_ = std::thread([this, terminal, is_terminal, interrupt = std::move(interrupt)] {
+  is_terminal = tcgetattr(STDIN_FILENO, &found_terminal) == 0;
+  (void)std::signal(SIGUSR1, Leave);  // It exists and may be handled.
+  thread_ = std::thread([this, reader = pthread_self(), interrupt = std::move(interrupt)] {
     const sigset_t signals = Interrupts();
     for (int signal = 0; sigwait(&signals, &signal) == 0;) {
       if (stopping_) return;
-      if (interrupt()) continue;
-      if (is_terminal) tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
-      _exit(128 + signal);
+      if (!interrupt()) pthread_kill(reader, SIGUSR1);
     }
   });
 }

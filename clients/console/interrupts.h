@@ -13,7 +13,7 @@ void BlockInterrupts();
 
 // During its life SIGINT calls `interrupt` on a thread of its own; where that returns false,
 // for there was nothing to stop, the program ends with the terminal as it was found. One at a time
-// in a process, after BlockInterrupts().
+// in a process, after BlockInterrupts(), on the thread that reads the terminal. Takes SIGUSR1.
 class InterruptHandler {
  public:
   explicit InterruptHandler(std::function<bool()> interrupt);
