@@ -33,8 +33,8 @@ class NextBlocks {
   NextBlocks(const T* const* blocks, size_t count, size_t dim)
       : block_(blocks), end_(blocks + count), elements_(kKeyTokens * dim) {}
 
-  // Starts to read the next cache line; does nothing after the last. Always inline: g++ 12 takes a
-  // function that does nothing but prefetch for one without effect, and leaves out its calls.
+  // Starts to read the next cache line; does nothing after the last. Always inline, as
+  // PrefetchBlock() in kernels_isa.h.
   [[gnu::always_inline]] void PrefetchLine() {
     if (block_ == end_) return;
     __builtin_prefetch(*block_ + at_, 0, 2);

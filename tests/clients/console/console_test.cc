@@ -130,15 +130,18 @@ TEST_F(ConsoleTest, CtrlCStopsTheReplyAndASecondOneLeaves) {
 
 TEST_F(ConsoleTest, TheTerminalIsLeftAsItWas) {
   gateway_.SetScript(SayAndWait(Hello()));
-  TerminalConsole console(Terminal());
-  console.ReadUntil(kQuestion);
-  console.Type("1\r");
-  console.ReadUntil(" and I");
-  console.Type(kCtrlC);
-  console.ReadUntil(kQuestion);
-  console.Type(kCtrlC);
-  EXPECT_EQ(console.AwaitExit(), 130);
-  EXPECT_TRUE(console.Echoes());
+  for (const bool edits : {true, false}) {  // Or is just about to.
+    TerminalConsole console(Terminal());
+    console.ReadUntil(kQuestion);
+    console.Type("1\r");
+    console.ReadUntil(" and I");
+    console.Type(kCtrlC);
+    console.ReadUntil(kQuestion);
+    if (edits) console.AwaitEditor();
+    console.Type(kCtrlC);
+    EXPECT_EQ(console.AwaitExit(), 130);
+    EXPECT_TRUE(console.Echoes());
+  }
 }
 
 TEST_F(ConsoleTest, ADialogueGoesOnTurnByTurn) {
